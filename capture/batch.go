@@ -1,0 +1,144 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// Op is what a row of a Batch says happened.
+type Op uint8
+
+// The operations. An update that changes the key is a Delete of the old key followed by an
+// Update with the new one.
+const (
+	OpInsert Op = iota // the row is the new row
+	OpUpdate           // the row is the row after the update
+	OpDelete           // the row is the row before the delete
+	OpLoad             // the row was read by the initial load
+)
+
+// Batch is changes of one table, in the order of the source.
+//
+// Whoever holds a Batch owns it and calls Release once; what is kept longer is retained
+// through Arrow.
+type Batch struct {
+	Table  *Table
+	Record arrow.RecordBatch // ArrowSchema's columns; values of all rows
+	Ops    []Op              // one a row
+}
+
+// Rows is the number of changes.
+func (b *Batch) Rows() int { return len(b.Ops) }
+
+// Bytes is about the memory that the values take.
+func (b *Batch) Bytes() int64 {
+	n := int64(len(b.Ops))
+	for _, c := range b.Record.Columns() {
+		for _, buf := range c.Data().Buffers() {
+			if buf != nil {
+				n += int64(buf.Len())
+			}
+		}
+	}
+	return n
+}
+
+// Release gives the values' memory back.
+func (b *Batch) Release() { b.Record.Release() }
+
+// rowBuffer collects the rows of one table until they become a Batch. Rows up to sealed
+// belong to whole transactions; those behind it can still be dropped.
+type rowBuffer struct {
+	table   *Table
+	schema  *arrow.Schema
+	options TypeOptions
+	columns []vector // those of the table, then the commit time where wanted
+	ops     []Op
+	sealed  int
+	noDates int64 // values that became NULL because they are no date
+}
+
+func newRowBuffer(t *Table, o TypeOptions, commitTime bool) (*rowBuffer, error) {
+	schema, err := ArrowSchema(t, o, commitTime)
+	if err != nil {
+		return nil, err
+	}
+	b := &rowBuffer{table: t, schema: schema, options: o}
+	for _, f := range schema.Fields() {
+		b.columns = append(b.columns, newVector(f.Type))
+	}
+	return b, nil
+}
+
+// closeRow ends a row of which every table column has been closed.
+func (b *rowBuffer) closeRow(op Op, committed time.Time) {
+	if n := len(b.table.Columns); n < len(b.columns) {
+		v := &b.columns[n]
+		if committed.IsZero() {
+			v.appendNull()
+		} else {
+			v.appendInt64(committed.UnixMicro())
+			v.commit()
+		}
+	}
+	b.ops = append(b.ops, op)
+}
+
+// closeColumn ends the open row of column i after its decoder or parser returned err.
+func (b *rowBuffer) closeColumn(i int, err error) error {
+	v := &b.columns[i]
+	switch {
+	case err == nil:
+		v.commit()
+		return nil
+	case errors.Is(err, errNoDate) && b.options.ZeroDateAsNull:
+		v.rewind()
+		v.appendNull()
+		b.noDates++
+		return nil
+	case errors.Is(err, errNoDate):
+		err = fmt.Errorf("%w (types.zero_date: null reads such values as NULL)", err)
+	}
+	return fmt.Errorf("%s: column %q: %w", b.table.Name, b.table.Columns[i].Name, err)
+}
+
+// seal marks all rows as belonging to whole transactions.
+func (b *rowBuffer) seal() { b.sealed = len(b.ops) }
+
+// drop removes the rows behind the seal, and any half row.
+func (b *rowBuffer) drop() {
+	for i := range b.columns {
+		b.columns[i].truncate(b.sealed)
+		b.columns[i].rewind()
+	}
+	b.ops = b.ops[:b.sealed]
+}
+
+// bytes is about the memory the rows take.
+func (b *rowBuffer) bytes() int {
+	n := len(b.ops)
+	for i := range b.columns {
+		n += b.columns[i].bytes()
+	}
+	return n
+}
+
+// take hands all rows over and leaves the buffer empty.
+func (b *rowBuffer) take() *Batch {
+	columns := make([]arrow.Array, len(b.columns))
+	for i := range b.columns {
+		columns[i] = b.columns[i].take()
+	}
+	record := array.NewRecordBatch(b.schema, columns, int64(len(b.ops)))
+	for _, c := range columns {
+		c.Release()
+	}
+	out := &Batch{Table: b.table, Record: record, Ops: b.ops}
+	b.ops = make([]Op, 0, len(out.Ops)+len(out.Ops)/8)
+	b.sealed = 0
+	return out
+}

@@ -1,0 +1,228 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+)
+
+// GTID is the content of a GTID event of either server.
+type GTID struct {
+	SID       [16]byte // MySQL
+	Tag       string   // MySQL
+	Domain    uint32   // MariaDB; the server id is in the event's header
+	Number    uint64
+	Committed time.Time // on the server where the transaction began; zero when unknown
+
+	// MariaDB only.
+	Standalone  bool // one statement, no terminating event
+	PreparedXA  bool // the group prepares an XA transaction
+	CompletedXA bool // the group commits or rolls back a prepared one
+}
+
+// ParseGTID parses the body of a GTID event of MySQL.
+func ParseGTID(body []byte) (GTID, error) {
+	c := cursor{b: body}
+	c.u8() // flags
+	var g GTID
+	copy(g.SID[:], c.take(16))
+	g.Number = c.u64()
+	if len(c.b) >= 17 && c.b[0] == 2 { // logical timestamps: last committed, sequence number
+		c.take(17)
+		g.Committed = commitTime(&c)
+	}
+	return g, c.err
+}
+
+// commitTime reads the immediate and, where it differs, the original commit time (7 bytes
+// of microseconds each, the top bit of the first announcing the second). Servers before
+// 8.0 write neither.
+func commitTime(c *cursor) time.Time {
+	if len(c.b) < 7 {
+		return time.Time{}
+	}
+	const other = 1 << 55
+	us := c.uint(7)
+	if us&other != 0 {
+		us = c.uint(7)
+	}
+	return micros(us)
+}
+
+func micros(us uint64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(us))
+}
+
+// ParseGTIDTagged parses the body of a GTID_TAGGED event of MySQL. Its self-describing
+// encoding is rare and complex: the library's decoder does it.
+func ParseGTIDTagged(body []byte) (g GTID, err error) {
+	defer func() {
+		if r := recover(); r != nil { // the library does not check all its bounds
+			err = fmt.Errorf("tagged GTID event: %v", r)
+		}
+	}()
+	var e replication.GtidTaggedLogEvent
+	if err := e.Decode(bytes.Clone(body)); err != nil {
+		return GTID{}, fmt.Errorf("tagged GTID event: %w", err)
+	}
+	if len(e.SID) != len(g.SID) {
+		return GTID{}, ErrTruncated
+	}
+	copy(g.SID[:], e.SID)
+	g.Tag, g.Number = e.Tag.String(), uint64(e.GNO)
+	g.Committed = micros(e.OriginalCommitTimestamp)
+	if g.Committed.IsZero() {
+		g.Committed = micros(e.ImmediateCommitTimestamp)
+	}
+	return g, nil
+}
+
+// ParseMariaDBGTID parses the body of a GTID event of MariaDB.
+func ParseMariaDBGTID(body []byte) (GTID, error) {
+	const standalone, prepared, completed = 0x01, 0x40, 0x80
+	c := cursor{b: body}
+	g := GTID{Number: c.u64(), Domain: c.u32()}
+	flags := c.u8()
+	g.Standalone = flags&standalone != 0
+	g.PreparedXA = flags&prepared != 0
+	g.CompletedXA = flags&completed != 0
+	return g, c.err
+}
+
+// Query is the content of a QUERY event. Its fields alias the event.
+type Query struct {
+	Schema   []byte // the session's default schema
+	SQL      []byte
+	SQLMode  uint64 // sql_mode bits; 0 when the event has none
+	Charset  uint16 // collation id of character_set_client; 0 when the event has none
+	ExecTime uint32 // seconds
+}
+
+// The sql_mode bits that change how a statement is read.
+const (
+	SQLModeANSIQuotes         = 1 << 2
+	SQLModeNoBackslashEscapes = 1 << 20
+)
+
+// ParseQuery parses the body of a QUERY event.
+func ParseQuery(body []byte) (Query, error) {
+	c := cursor{b: body}
+	c.u32() // thread id
+	q := Query{ExecTime: c.u32()}
+	schema := int(c.u8())
+	c.u16() // error code
+	vars := cursor{b: c.take(int(c.u16()))}
+	q.Schema = c.take(schema)
+	c.u8() // terminating zero of the schema
+	q.SQL = c.b
+	q.readStatusVars(&vars)
+	return q, c.err
+}
+
+// readStatusVars walks the status variables as far as the two that matter; servers write
+// them in ascending order of these codes.
+func (q *Query) readStatusVars(c *cursor) {
+	for len(c.b) > 0 && c.err == nil {
+		switch c.u8() {
+		case 0: // flags2
+			c.u32()
+		case 1:
+			q.SQLMode = c.u64()
+		case 2: // catalog, zero-terminated
+			c.take(int(c.u8()) + 1)
+		case 3: // auto_increment
+			c.u32()
+		case 4: // charset: client, connection, server
+			q.Charset = c.u16()
+			return
+		case 6: // catalog
+			c.take(int(c.u8()))
+		default:
+			return
+		}
+	}
+}
+
+// Rotate is the content of a ROTATE event.
+type Rotate struct {
+	File     string
+	Position uint64
+}
+
+// ParseRotate parses the body of a ROTATE event.
+func ParseRotate(body []byte) (Rotate, error) {
+	c := cursor{b: body}
+	r := Rotate{Position: c.u64()}
+	r.File = string(c.b)
+	return r, c.err
+}
+
+// XAPrepare is the content of an XA_PREPARE event.
+type XAPrepare struct {
+	OnePhase bool // committed at once, not only prepared
+	XID      string
+}
+
+// ParseXAPrepare parses the body of an XA_PREPARE event. The XID's text is the form in
+// which the server writes XA COMMIT: X'gtrid',X'bqual',format.
+func ParseXAPrepare(body []byte) (XAPrepare, error) {
+	c := cursor{b: body}
+	x := XAPrepare{OnePhase: c.u8() != 0}
+	format, gtrid, bqual := c.u32(), c.u32(), c.u32()
+	if gtrid > 64 || bqual > 64 {
+		return XAPrepare{}, ErrTruncated
+	}
+	g := c.take(int(gtrid))
+	b := c.take(int(bqual))
+	x.XID = fmt.Sprintf("X'%X',X'%X',%d", g, b, int32(format))
+	return x, c.err
+}
+
+// checksummed reads from a FORMAT_DESCRIPTION body, checksum included, whether the events
+// that follow carry a CRC32.
+func checksummed(body []byte) (bool, error) {
+	if len(body) < checksumSize+1 {
+		return false, ErrTruncated
+	}
+	return body[len(body)-checksumSize-1] == checksumAlgorithmCRC32, nil
+}
+
+// encodeGTIDSet renders a GTID set in the form of COM_BINLOG_DUMP_GTID.
+func encodeGTIDSet(text string) ([]byte, error) {
+	set, err := mysql.ParseMysqlGTIDSet(text)
+	if err != nil {
+		return nil, fmt.Errorf("GTID set: %w", err)
+	}
+	return set.Encode(), nil
+}
+
+// dumpGTIDCommand is a COM_BINLOG_DUMP_GTID packet (its first four bytes are left to the
+// packet header) that asks for everything not in the encoded set.
+func dumpGTIDCommand(serverID uint32, set []byte) []byte {
+	const throughGTID = 0x04
+	p := make([]byte, 4, 64+len(set))
+	p = append(p, mysql.COM_BINLOG_DUMP_GTID)
+	p = binary.LittleEndian.AppendUint16(p, throughGTID)
+	p = binary.LittleEndian.AppendUint32(p, serverID)
+	p = binary.LittleEndian.AppendUint32(p, 0) // no file name
+	p = binary.LittleEndian.AppendUint64(p, 4)
+	p = binary.LittleEndian.AppendUint32(p, uint32(len(set)))
+	return append(p, set...)
+}
+
+// dumpCommand is a COM_BINLOG_DUMP packet without a file: MariaDB starts at
+// @slave_connect_state.
+func dumpCommand(serverID uint32) []byte {
+	p := make([]byte, 4, 16)
+	p = append(p, mysql.COM_BINLOG_DUMP)
+	p = binary.LittleEndian.AppendUint32(p, 4)
+	p = binary.LittleEndian.AppendUint16(p, 0)
+	return binary.LittleEndian.AppendUint32(p, serverID)
+}

@@ -1,0 +1,119 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxZstdWindow bounds what a compressed transaction can make the decoder hold. Servers
+// compress with windows of at most 128 MiB.
+const maxZstdWindow = 128 << 20
+
+// Payload reads the events inside TRANSACTION_PAYLOAD events. It decompresses as it goes,
+// so that a large transaction is never held whole. Use one for many events.
+type Payload struct {
+	source bytes.Reader
+	zstd   *zstd.Decoder
+	stream io.Reader
+	buf    []byte
+}
+
+// NewPayload returns a Payload with nothing to read.
+func NewPayload() (*Payload, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	if err != nil {
+		return nil, err
+	}
+	return &Payload{zstd: d}, nil
+}
+
+// The field codes of a TRANSACTION_PAYLOAD header.
+const (
+	payloadEnd         = 0
+	payloadCompression = 2
+	compressionZstd    = 0
+	compressionNone    = 255
+)
+
+// Open starts on the body of a TRANSACTION_PAYLOAD event, which must stay valid until Next
+// has returned io.EOF.
+func (p *Payload) Open(body []byte) error {
+	c := cursor{b: body}
+	compression := uint64(compressionNone)
+	for {
+		field := c.lenenc()
+		if c.err != nil {
+			return c.err
+		}
+		if field == payloadEnd {
+			break
+		}
+		v := cursor{b: c.str()}
+		if field == payloadCompression {
+			compression = v.lenenc()
+		}
+	}
+	p.source.Reset(c.b)
+	switch compression {
+	case compressionZstd:
+		p.stream = p.zstd
+		return p.zstd.Reset(&p.source)
+	case compressionNone:
+		p.stream = &p.source
+		return nil
+	}
+	return fmt.Errorf("transaction compressed with unknown method %d", compression)
+}
+
+// Next returns the next event of the transaction, valid until the following call, or
+// io.EOF after the last one. Events inside a payload carry no checksums.
+func (p *Payload) Next() (Event, error) {
+	p.buf = grow(p.buf, headerSize)
+	if _, err := io.ReadFull(p.stream, p.buf); err != nil {
+		if errors.Is(err, io.EOF) {
+			return Event{}, io.EOF
+		}
+		return Event{}, fmt.Errorf("compressed transaction: %w", err)
+	}
+	size := int(binary.LittleEndian.Uint32(p.buf[9:]))
+	if size < headerSize || size > maxEventSize {
+		return Event{}, fmt.Errorf("compressed transaction: event of %d bytes", size)
+	}
+	if err := p.readBody(size); err != nil {
+		return Event{}, fmt.Errorf("compressed transaction: %w", err)
+	}
+	return parseHeader(p.buf)
+}
+
+// readBody extends buf to the whole event. It grows as bytes arrive: a damaged size must
+// not allocate what the stream does not hold.
+func (p *Payload) readBody(size int) error {
+	const step = 1 << 20
+	for have := headerSize; have < size; {
+		n := min(size-have, max(step, have))
+		p.buf = grow(p.buf, have+n)
+		if _, err := io.ReadFull(p.stream, p.buf[have:]); err != nil {
+			return errors.Join(err, ErrTruncated)
+		}
+		have += n
+	}
+	return nil
+}
+
+// Close frees the decoder.
+func (p *Payload) Close() { p.zstd.Close() }
+
+// grow returns b with length n, keeping its content.
+func grow(b []byte, n int) []byte {
+	if cap(b) >= n {
+		return b[:n]
+	}
+	bigger := make([]byte, n, n+n/2)
+	copy(bigger, b)
+	return bigger
+}

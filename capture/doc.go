@@ -1,0 +1,40 @@
+// Package capture reads MySQL and MariaDB and gives Arrow batches of row changes.
+//
+// It knows the servers: how to connect, which settings and grants replication needs, what
+// the binlog's events mean and how a row image becomes column values. It knows nothing of
+// Iceberg and imports no other package of this module but its own sub-packages.
+//
+// # Parts
+//
+//   - A [Position] is a set of GTIDs: what has been applied. Nothing else is ever resumed
+//     from; files and offsets are for logs.
+//   - A [Table] is the shape of one source table, [Column] by column, with the key that
+//     identifies its rows.
+//   - A [Source] holds what is needed to connect. [Source.Preflight] checks a server before
+//     anything is written anywhere.
+//   - A [Stream] tails the binlog. It is pulled: [Stream.Next] returns a [Segment], a run of
+//     whole transactions as one [Batch] per touched table.
+//   - A [Chunk] is a range of keys of a table read by SELECT for the initial load, as a Batch
+//     of the same form.
+//
+// # Invariants
+//
+// A Segment holds whole transactions only. Its End is the position the stream started from
+// joined with every transaction delivered since, captured rows or not. A transaction enters
+// a position when its end has been read (XID, COMMIT, a statement that commits by itself),
+// never at its beginning.
+//
+// A reconnect continues after the last whole transaction: rows of a transaction that was
+// cut off are dropped and read again from its start.
+//
+// A row of a table that already holds its transaction (by the table's own position) is not
+// delivered again.
+//
+// A value is decoded exactly or the stream stops with an error that names the column. The
+// SELECT path and the binlog path give the same value for the same row.
+//
+// What the package does not support stops the stream before anything after it is delivered
+// (see [Stop]). Reading on past what is not understood would lose rows.
+//
+// Row values never appear in errors or logs.
+package capture

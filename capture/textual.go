@@ -1,0 +1,138 @@
+package capture
+
+import (
+	"fmt"
+
+	"cdcd/capture/binlog"
+)
+
+// lengthPrefix gives the bytes of a string's length when it can hold up to max bytes.
+func lengthPrefix(maxBytes int) int {
+	if maxBytes > 255 {
+		return 2
+	}
+	return 1
+}
+
+// textualDecoder handles everything stored with a length, and ENUM and SET.
+func textualDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
+	switch c.Type {
+	case TypeChar, TypeVarchar:
+		return stringDecoder(c, span{prefix: lengthPrefix(wire.Length)})
+	case TypeText:
+		return stringDecoder(c, span{prefix: int(wire.Meta)})
+	case TypeBinary:
+		return binaryDecoder(span{prefix: lengthPrefix(wire.Length)}, c.Size)
+	case TypeVarbinary:
+		return binaryDecoder(span{prefix: lengthPrefix(wire.Length)}, 0)
+	case TypeBlob:
+		return binaryDecoder(span{prefix: int(wire.Meta)}, 0)
+	case TypeJSON:
+		return jsonDecoder(span{prefix: int(wire.Meta)})
+	case TypeEnum:
+		return enumDecoder(c, wire)
+	case TypeSet:
+		return setDecoder(c, wire)
+	}
+	return nil, span{}, fmt.Errorf("%w: %s", ErrUnsupportedType, c.Type)
+}
+
+func stringDecoder(c Column, s span) (decoder, span, error) {
+	text := textDecoder(c.Charset)
+	if text == nil {
+		return nil, s, fmt.Errorf("%w: character set %s", ErrUnsupportedType, c.Charset)
+	}
+	return func(v *vector, b []byte) (int, error) {
+		data, n, err := s.content(b)
+		if err != nil {
+			return 0, err
+		}
+		v.data, err = text(v.data, data)
+		return n, err
+	}, s, nil
+}
+
+// binaryDecoder keeps bytes as they are. The log strips the trailing zeros of BINARY(n):
+// pad gives them back.
+func binaryDecoder(s span, pad int) (decoder, span, error) {
+	return func(v *vector, b []byte) (int, error) {
+		data, n, err := s.content(b)
+		if err != nil {
+			return 0, err
+		}
+		v.data = append(v.data, data...)
+		for i := len(data); i < pad; i++ {
+			v.data = append(v.data, 0)
+		}
+		return n, nil
+	}, s, nil
+}
+
+func jsonDecoder(s span) (decoder, span, error) {
+	return func(v *vector, b []byte) (int, error) {
+		data, n, err := s.content(b)
+		if err != nil {
+			return 0, err
+		}
+		v.data, err = appendJSON(v.data, data)
+		return n, err
+	}, s, nil
+}
+
+// enumDecoder reads the element's number, from 1. 0 stands for an invalid value that was
+// stored in spite of it, which MySQL shows as the empty string.
+func enumDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
+	size := wire.Length
+	if size != 1 && size != 2 {
+		return nil, span{}, fmt.Errorf("ENUM stored in %d bytes", size)
+	}
+	elements := c.Elements
+	return func(v *vector, b []byte) (int, error) {
+		if len(b) < size {
+			return 0, binlog.ErrTruncated
+		}
+		i := int(b[0])
+		if size == 2 {
+			i |= int(b[1]) << 8
+		}
+		if i > len(elements) {
+			return size, fmt.Errorf("ENUM element %d of %d", i, len(elements))
+		}
+		if i > 0 {
+			v.data = append(v.data, elements[i-1]...)
+		}
+		return size, nil
+	}, span{fixed: size}, nil
+}
+
+// setDecoder reads a bit per element and renders the members as MySQL does, comma between.
+func setDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
+	size := wire.Length
+	if size < 1 || size > 8 {
+		return nil, span{}, fmt.Errorf("SET stored in %d bytes", size)
+	}
+	elements := c.Elements
+	return func(v *vector, b []byte) (int, error) {
+		if len(b) < size {
+			return 0, binlog.ErrTruncated
+		}
+		var members uint64
+		for i, x := range b[:size] {
+			members |= uint64(x) << (8 * i)
+		}
+		if len(elements) < 64 && members>>len(elements) != 0 {
+			return size, fmt.Errorf("SET member beyond the %d declared", len(elements))
+		}
+		start := len(v.data)
+		for i, e := range elements {
+			if members&(1<<i) == 0 {
+				continue
+			}
+			if len(v.data) > start {
+				v.data = append(v.data, ',')
+			}
+			v.data = append(v.data, e...)
+		}
+		return size, nil
+	}, span{fixed: size}, nil
+}

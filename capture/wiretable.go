@@ -1,0 +1,117 @@
+package capture
+
+import (
+	"fmt"
+
+	"cdcd/capture/binlog"
+)
+
+// tableOf reads a table's shape out of the log's description of it. What the log cannot
+// say is taken from the captured table: its key, and which of two types that are stored
+// alike a column has.
+func tableOf(wire *binlog.TableMap, captured *Table, collations map[uint64]string) (*Table, error) {
+	t := &Table{Name: captured.Name, Key: captured.Key, Columns: make([]Column, len(wire.Columns))}
+	for i, w := range wire.Columns {
+		c, err := columnOf(w, collations)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", w.Name, err)
+		}
+		t.Columns[i] = c
+	}
+	return t, nil
+}
+
+func columnOf(w binlog.TableMapColumn, collations map[uint64]string) (Column, error) {
+	c := Column{Name: w.Name, Nullable: w.Nullable}
+	switch w.Type {
+	case binlog.ColumnTiny, binlog.ColumnShort, binlog.ColumnInt24, binlog.ColumnLong, binlog.ColumnLongLong:
+		c.Type = integerTypes(w.Type)
+		c.Unsigned = w.Unsigned
+	case binlog.ColumnYear:
+		c.Type = TypeYear
+	case binlog.ColumnFloat:
+		c.Type, c.Unsigned = TypeFloat, w.Unsigned
+	case binlog.ColumnDouble:
+		c.Type, c.Unsigned = TypeDouble, w.Unsigned
+	case binlog.ColumnDecimal:
+		c.Type, c.Unsigned = TypeDecimal, w.Unsigned
+		c.Precision, c.Scale = int(w.Meta>>8), int(w.Meta&0xff)
+	case binlog.ColumnBit:
+		c.Type, c.Size = TypeBit, int(w.Meta>>8)*8+int(w.Meta&0xff)
+	case binlog.ColumnDate, binlog.ColumnNewDate:
+		c.Type = TypeDate
+	case binlog.ColumnDatetime2:
+		c.Type, c.Fraction = TypeDatetime, int(w.Meta)
+	case binlog.ColumnTimestamp2:
+		c.Type, c.Fraction = TypeTimestamp, int(w.Meta)
+	case binlog.ColumnTime2:
+		c.Type, c.Fraction = TypeTime, int(w.Meta)
+	case binlog.ColumnJSON:
+		c.Type = TypeJSON
+	default:
+		return textualColumnOf(c, w, collations)
+	}
+	return c, nil
+}
+
+func integerTypes(t binlog.ColumnType) Type {
+	switch t {
+	case binlog.ColumnTiny:
+		return TypeTinyInt
+	case binlog.ColumnShort:
+		return TypeSmallInt
+	case binlog.ColumnInt24:
+		return TypeMediumInt
+	case binlog.ColumnLong:
+		return TypeInt
+	}
+	return TypeBigInt
+}
+
+// textualColumnOf tells text from bytes by the collation, as the server does.
+func textualColumnOf(c Column, w binlog.TableMapColumn, collations map[uint64]string) (Column, error) {
+	charset, ok := collations[w.Collation]
+	if !ok {
+		return c, fmt.Errorf("%w: column type %d with unknown collation %d", ErrUnsupportedType, w.Type, w.Collation)
+	}
+	type pair struct{ text, bytes Type }
+	var types pair
+	switch w.Type {
+	case binlog.ColumnString:
+		types, c.Size = pair{TypeChar, TypeBinary}, w.Length
+	case binlog.ColumnVarchar, binlog.ColumnVarString:
+		types, c.Size = pair{TypeVarchar, TypeVarbinary}, w.Length
+	case binlog.ColumnBlob:
+		types, c.Size = pair{TypeText, TypeBlob}, int(w.Meta)
+	case binlog.ColumnEnum, binlog.ColumnSet:
+		return elementsColumnOf(c, w, charset)
+	default:
+		return c, fmt.Errorf("%w: column type %d", ErrUnsupportedType, w.Type)
+	}
+	c.Type, c.Charset = types.text, charset
+	if charset == charsetBinary {
+		c.Type, c.Charset = types.bytes, ""
+	}
+	return c, nil
+}
+
+const charsetBinary = "binary"
+
+func elementsColumnOf(c Column, w binlog.TableMapColumn, charset string) (Column, error) {
+	c.Type, c.Charset = TypeEnum, charset
+	if w.Type == binlog.ColumnSet {
+		c.Type = TypeSet
+	}
+	decode := textDecoder(charset)
+	if decode == nil {
+		return c, fmt.Errorf("%w: character set %s", ErrUnsupportedType, charset)
+	}
+	for _, e := range w.Elements {
+		text, err := decode(nil, []byte(e))
+		if err != nil {
+			return c, fmt.Errorf("element of %s: %w", c.Type, err)
+		}
+		c.Elements = append(c.Elements, string(text))
+	}
+	return c, nil
+}
