@@ -13,7 +13,7 @@ type domain struct {
 	id     uint32
 	server uint32   // that wrote last
 	last   uint64   // 0: nothing applied
-	open   []uint64 // sorted, all below last
+	open   []uint64 // sorted, none above last
 }
 
 func (d domain) contains(n uint64) bool {
@@ -44,12 +44,44 @@ func (p *Position) setDomain(d domain) {
 
 func (p *Position) advanceDomain(g GTID) error {
 	d := p.domain(g.Domain)
+	if i, open := slices.BinarySearch(d.open, g.Number); open {
+		d.open = slices.Delete(slices.Clone(d.open), i, i+1)
+		p.setDomain(d)
+		return nil
+	}
 	if g.Number <= d.last {
 		return fmt.Errorf("GTID %s is not above %d-%d-%d: the domain is out of order", g.Text(MariaDB), d.id, d.server, d.last)
 	}
 	d.server, d.last = g.Server, g.Number
 	p.setDomain(d)
 	return nil
+}
+
+// passDomain leaves g out, to be added later, while numbers above it are added.
+func (p *Position) passDomain(g GTID) error {
+	before := p.domain(g.Domain)
+	if err := p.advanceDomain(g); err != nil {
+		return err
+	}
+	d := p.domain(g.Domain)
+	d.open = append(slices.Clone(before.open), g.Number)
+	p.setDomain(d)
+	return nil
+}
+
+// resumeDomains gives, per domain, the last number below which nothing is open.
+func (p Position) resumeDomains() string {
+	var out []string
+	for _, d := range p.domains {
+		last := d.last
+		if len(d.open) > 0 {
+			last = d.open[0] - 1
+		}
+		if last > 0 {
+			out = append(out, fmt.Sprintf("%d-%d-%d", d.id, d.server, last))
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 // parseDomain reads "domain-server-sequence", followed by "!n" for every number below the
@@ -71,7 +103,7 @@ func (p *Position) parseDomain(s string) error {
 	d := domain{id: uint32(n[0]), server: uint32(n[1]), last: n[2]}
 	for _, f := range strings.FieldsFunc(tail, func(r rune) bool { return r == '!' }) {
 		v, err := strconv.ParseUint(f, 10, 64)
-		if err != nil || v >= d.last {
+		if err != nil || v == 0 || v > d.last {
 			return fmt.Errorf("%q: open transaction %q", s, f)
 		}
 		d.open = append(d.open, v)
@@ -132,26 +164,13 @@ func intersectDomain(a, b domain) domain {
 	}
 	out := domain{id: a.id, server: a.server, last: a.last, open: slices.Clone(a.open)}
 	for _, n := range b.open {
-		if n < a.last {
+		if n <= a.last {
 			out.open = append(out.open, n)
 		}
 	}
 	slices.Sort(out.open)
 	out.open = slices.Compact(out.open)
-	return trimDomain(out, b)
-}
-
-// trimDomain lowers last below open numbers that reach up to it: a position says "all up
-// to last", so last itself must be applied. The other side's open set may hold it.
-func trimDomain(d, other domain) domain {
-	for d.last > 0 && !other.contains(d.last) {
-		d.last--
-		for k := len(d.open); k > 0 && d.open[k-1] == d.last; k-- {
-			d.open = d.open[:k-1]
-			d.last--
-		}
-	}
-	return d
+	return out
 }
 
 func (p Position) coversDomains(q Position) bool {
@@ -168,10 +187,18 @@ func (p Position) missingDomains(q Position) string {
 				out = append(out, fmt.Sprintf("%d-%d-%d", d.id, d.server, n))
 			}
 		}
-		if lo := mine.last + 1; lo == d.last {
-			out = append(out, fmt.Sprintf("%d-%d-%d", d.id, d.server, d.last))
-		} else if lo < d.last {
-			out = append(out, fmt.Sprintf("%d-%d-%d..%d", d.id, d.server, lo, d.last))
+		lo, hi := mine.last+1, d.last
+		for hi >= lo && !d.contains(hi) {
+			hi--
+		}
+		for lo < hi && !d.contains(lo) {
+			lo++
+		}
+		switch {
+		case lo == hi:
+			out = append(out, fmt.Sprintf("%d-%d-%d", d.id, d.server, hi))
+		case lo < hi:
+			out = append(out, fmt.Sprintf("%d-%d-%d..%d", d.id, d.server, lo, hi))
 		}
 	}
 	return strings.Join(out, ",")

@@ -160,6 +160,25 @@ func (p *Position) Add(g GTID) error {
 	return nil
 }
 
+// Pass notes that the stream went past g without applying it: a prepared XA transaction.
+// p does not contain g until it is added.
+func (p *Position) Pass(g GTID) error {
+	if p.flavor == MariaDB {
+		return p.passDomain(g)
+	}
+	return nil
+}
+
+// ResumeFrom renders what a server is asked to continue after. It is p itself on MySQL; on
+// MariaDB it lies before the first transaction that was passed, and what p contains beyond
+// it must be dropped by membership.
+func (p Position) ResumeFrom() string {
+	if p.flavor == MariaDB {
+		return p.resumeDomains()
+	}
+	return p.String()
+}
+
 // Clone returns a copy that shares nothing with p.
 func (p Position) Clone() Position { return p.Union(Position{flavor: p.flavor}) }
 

@@ -98,7 +98,7 @@ func drawPosition(t *rapid.T, f Flavor, label string) (Position, numbers) {
 	}
 	d := domain{id: 0, server: 1, last: last}
 	for n := uint64(1); n <= last; n++ {
-		if n < last && rapid.IntRange(0, 4).Draw(t, label+" open") == 0 {
+		if rapid.IntRange(0, 4).Draw(t, label+" open") == 0 {
 			d.open = append(d.open, n)
 			continue
 		}
@@ -200,6 +200,33 @@ func TestMariaDBOutOfOrder(t *testing.T) {
 	}
 	if got := p.String(); got != "0-1-5,3-2-1" {
 		t.Error(got)
+	}
+}
+
+func TestMariaDBPass(t *testing.T) {
+	p := mustPosition(t, MariaDB, "0-1-5")
+	for _, n := range []uint64{6, 7} {
+		if err := p.Pass(gtidOf(MariaDB, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Add(gtidOf(MariaDB, 8)); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.String(); got != "0-1-8!6!7" {
+		t.Fatalf("after passing 6 and 7: %s", got)
+	}
+	if got := p.ResumeFrom(); got != "0-1-5" {
+		t.Errorf("ResumeFrom() = %s", got)
+	}
+	if err := p.Add(gtidOf(MariaDB, 6)); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.String(); got != "0-1-8!7" {
+		t.Errorf("after adding 6: %s", got)
+	}
+	if got := p.ResumeFrom(); got != "0-1-6" {
+		t.Errorf("ResumeFrom() = %s", got)
 	}
 }
 

@@ -67,6 +67,12 @@ func (s Source) replicaID() string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte("cdcd pipeline "+s.Pipeline)).String()
 }
 
+// checkID is the identity of a preflight, which must not push a running stream of the same
+// pipeline off the server.
+func (s Source) checkID() string {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte("cdcd preflight "+s.Pipeline)).String()
+}
+
 // tlsConfig builds the TLS settings, nil for plain text.
 func (s Source) tlsConfig() (*tls.Config, error) {
 	t := s.TLS

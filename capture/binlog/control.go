@@ -170,8 +170,8 @@ type XAPrepare struct {
 	XID      string
 }
 
-// ParseXAPrepare parses the body of an XA_PREPARE event. The XID's text is the form in
-// which the server writes XA COMMIT: X'gtrid',X'bqual',format.
+// ParseXAPrepare parses the body of an XA_PREPARE event. The XID's text is gtrid and bqual
+// in upper-case hexadecimal and the format in decimal, joined by commas.
 func ParseXAPrepare(body []byte) (XAPrepare, error) {
 	c := cursor{b: body}
 	x := XAPrepare{OnePhase: c.u8() != 0}
@@ -181,7 +181,7 @@ func ParseXAPrepare(body []byte) (XAPrepare, error) {
 	}
 	g := c.take(int(gtrid))
 	b := c.take(int(bqual))
-	x.XID = fmt.Sprintf("X'%X',X'%X',%d", g, b, int32(format))
+	x.XID = fmt.Sprintf("%X,%X,%d", g, b, int32(format))
 	return x, c.err
 }
 

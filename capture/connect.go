@@ -1,0 +1,219 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"cdcd/capture/binlog"
+	"github.com/cenkalti/backoff/v5"
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	// reconnectFor bounds how long a lost connection is tried again. A supervisor's
+	// restart is the next resort.
+	reconnectFor = 5 * time.Minute
+	// visibleWithin is how long transactions may be in the log before the server shows them
+	// as executed: with semi-synchronous replication in AFTER_SYNC the log runs ahead.
+	visibleWithin = 60 * time.Second
+	// damagedReads is how often a damaged event is read again before it is believed.
+	damagedReads = 3
+)
+
+// afterError decides what becomes of the stream after an error: nil means that the connection
+// was given up and that Next goes on from the last whole transaction.
+func (s *Stream) afterError(ctx context.Context, err error) error {
+	var stop *Stop
+	if errors.As(err, &stop) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := classify(err); terminal(err) {
+		return err
+	}
+	if s.sent {
+		return fmt.Errorf("connection lost inside a transaction that is partly delivered: %w", err)
+	}
+	s.cfg.Logger.Warn("stream interrupted, reconnecting", "position", s.applied.String(), "err", err)
+	s.disconnect()
+	if errors.Is(err, binlog.ErrChecksum) {
+		return s.countDamage(err)
+	}
+	return nil
+}
+
+// countDamage gives up on an event that is damaged however often it is read.
+func (s *Stream) countDamage(err error) error {
+	s.damaged++
+	if s.damaged >= damagedReads {
+		return &Stop{What: "a damaged event", Err: fmt.Errorf("after %s: %w", s.applied, err), Hint: "check the server's disk; PURGE or restore its log, then load the tables anew"}
+	}
+	return nil
+}
+
+// disconnect drops the connection and everything of the open transaction.
+func (s *Stream) disconnect() {
+	if s.dump != nil {
+		s.dump.Close()
+		s.dump = nil
+	}
+	s.inside = false
+	for _, b := range s.touched {
+		s.buffered -= b.bytes()
+		b.drop()
+		s.buffered += b.bytes()
+	}
+	s.touched, s.created = s.touched[:0], s.created[:0]
+	s.segment.Rows -= s.tx.rows
+	s.tx.abandon()
+	clear(s.plans)
+	s.ignored = s.ignored[:0]
+}
+
+// reconnect connects, trying again within reconnectFor where waiting can help.
+func (s *Stream) reconnect(ctx context.Context) error {
+	attempt := func() (struct{}, error) {
+		err := classify(s.connect(ctx))
+		if terminal(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}
+	_, err := backoff.Retry(ctx, attempt,
+		backoff.WithBackOff(backoff.NewExponentialBackOff()),
+		backoff.WithMaxElapsedTime(reconnectFor),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			s.cfg.Logger.Warn("source not reached", "source", s.cfg.Source, "err", err, "retry_in", wait.Round(time.Millisecond))
+		}))
+	return err
+}
+
+// connect checks that the server can continue our position and opens the dump.
+func (s *Stream) connect(ctx context.Context) error {
+	if err := s.checkHistory(ctx); err != nil {
+		return err
+	}
+	tlsConfig, err := s.cfg.Source.tlsConfig()
+	if err != nil {
+		return err
+	}
+	src := s.cfg.Source
+	dump, err := binlog.Dial(ctx, binlog.Config{
+		Address: src.Address, User: src.User, Password: src.Password, TLS: tlsConfig,
+		MariaDB: s.flavor == MariaDB, Position: s.applied.ResumeFrom(),
+		ServerID: src.ServerID, ReplicaID: src.replicaID(), Heartbeat: Heartbeat,
+	})
+	if err != nil {
+		return err
+	}
+	s.dump, s.server = dump, dump.Server()
+	s.cfg.Logger.Info("stream connected", "source", src, "position", s.applied.String())
+	return nil
+}
+
+// checkHistory compares our position with the server's history, both ways: the protocol
+// itself does not notice a server that lacks what we have.
+func (s *Stream) checkHistory(ctx context.Context) error {
+	db, err := s.cfg.Source.Open(nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	server, err := Describe(ctx, db)
+	if err != nil {
+		return err
+	}
+	if server.Flavor != s.flavor {
+		return fmt.Errorf("%w: the server is %v, the position %s is of %v", ErrHistoryLost, server.Flavor, s.applied, s.flavor)
+	}
+	s.collate = server.Collations
+	if missing := s.applied.Missing(server.Purged); s.flavor == MySQL && missing != "" {
+		return fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
+	}
+	executed := server.Executed
+	for deadline := time.Now().Add(visibleWithin); !executed.Covers(s.applied); {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: %s", ErrHistoryLost, executed.Missing(s.applied))
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		if executed, err = Executed(ctx, db, s.flavor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// terminal tells the errors that trying again does not mend.
+func terminal(err error) bool {
+	return errors.Is(err, ErrPositionLost) || errors.Is(err, ErrHistoryLost) || errors.Is(err, ErrReplaced) || errors.Is(err, ErrAccess)
+}
+
+// Server error codes, the same on both families.
+const (
+	codeDenied        = 1045
+	codeDeniedDB      = 1044
+	codeSpecialAccess = 1227
+	codeNoPassword    = 1698
+	codeFatalDump     = 1236
+	codeDeniedTable   = 1142
+	codeDeniedColumn  = 1143
+)
+
+// classify names the errors that the caller can act on.
+func classify(err error) error {
+	code, message := serverError(err)
+	switch code {
+	case codeDenied, codeDeniedDB, codeSpecialAccess, codeNoPassword, codeDeniedTable, codeDeniedColumn:
+		return fmt.Errorf("%w: %s", ErrAccess, message)
+	case codeFatalDump:
+		return classifyDumpError(message)
+	}
+	return err
+}
+
+// classifyDumpError tells the reasons of error 1236 apart, which only its text gives.
+func classifyDumpError(message string) error {
+	has := func(s string) bool { return strings.Contains(message, s) }
+	switch {
+	case has("same server_uuid"), has("same server_id"), has("same server id"):
+		return fmt.Errorf("%w: %s", ErrReplaced, message)
+	case has("more GTIDs than"):
+		return fmt.Errorf("%w: %s", ErrHistoryLost, message)
+	case has("purged"), has("Could not find"), has("could not find"), has("not in the master's binlog"), has("not in the primary's binlog"):
+		return fmt.Errorf("%w: %s", ErrPositionLost, message)
+	}
+	return fmt.Errorf("server ended the dump: %s", message)
+}
+
+// serverError unwraps the error packet in err, in the form of either driver.
+func serverError(err error) (code uint16, message string) {
+	if e := (*binlog.ServerError)(nil); errors.As(err, &e) {
+		return e.Code, e.Message
+	}
+	if e := (*mysql.MySQLError)(nil); errors.As(err, &e) {
+		return e.Number, e.Message
+	}
+	if e := (*gomysql.MyError)(nil); errors.As(err, &e) {
+		return e.Code, e.Message
+	}
+	return 0, ""
+}

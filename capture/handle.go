@@ -1,0 +1,257 @@
+package capture
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"cdcd/capture/binlog"
+	"cdcd/capture/statement"
+)
+
+// handle applies one event to the stream's state.
+func (s *Stream) handle(e binlog.Event) error {
+	switch e.Type {
+	case binlog.TypeGTID, binlog.TypeGTIDTagged, binlog.TypeMariaDBGTID:
+		return s.onGTID(e)
+	case binlog.TypeTableMap:
+		return s.onTableMap(e)
+	case binlog.TypeQuery:
+		return s.onQuery(e)
+	case binlog.TypeXID:
+		return s.onCommit(e)
+	case binlog.TypeXAPrepare:
+		return s.onXAPrepare(e)
+	case binlog.TypeTransactionPayload:
+		s.inside = true
+		return s.payload.Open(e.Body)
+	}
+	if binlog.AnyRowEvent(e.Type) {
+		return s.onRows(e)
+	}
+	return s.onOther(e)
+}
+
+// onOther passes over what carries no changes and stops at what is not known.
+func (s *Stream) onOther(e binlog.Event) error {
+	switch e.Type {
+	case binlog.TypeFormatDescription, binlog.TypeRotate, binlog.TypeStop, binlog.TypePreviousGTIDs, binlog.TypeIgnorable,
+		binlog.TypeRowsQuery, binlog.TypeTransactionContext, binlog.TypeViewChange, binlog.TypeAnnotateRows,
+		binlog.TypeBinlogCheckpoint, binlog.TypeGTIDList, binlog.TypeStartEncryption,
+		binlog.TypeIntVar, binlog.TypeRand, binlog.TypeUserVar, binlog.TypeBeginLoadQuery: // the statement that follows decides
+		return nil
+	case binlog.TypeAnonymousGTID:
+		return s.stop("a transaction without GTID", Name{}, "SET GLOBAL gtid_mode = ON (step by step: OFF_PERMISSIVE, ON_PERMISSIVE, ON)")
+	case binlog.TypeIncident:
+		return s.stop("an INCIDENT event (the server lost part of its log)", Name{}, "load the tables anew under other names (tables[].target)")
+	case binlog.TypeExecuteLoadQuery:
+		return s.stop("LOAD DATA logged as a statement", Name{}, "SET GLOBAL binlog_format = 'ROW' and end the sessions that override it")
+	case binlog.TypeQueryCompressed:
+		return s.stop("a compressed statement", Name{}, "SET GLOBAL log_bin_compress = OFF")
+	}
+	if e.Ignorable() {
+		return nil
+	}
+	return s.stop(fmt.Sprintf("the unknown %v", e.Type), Name{}, "a newer version may know it")
+}
+
+func (s *Stream) onGTID(e binlog.Event) error {
+	var g binlog.GTID
+	var err error
+	switch e.Type {
+	case binlog.TypeGTIDTagged:
+		g, err = binlog.ParseGTIDTagged(e.Body)
+	case binlog.TypeMariaDBGTID:
+		g, err = binlog.ParseMariaDBGTID(e.Body)
+	default:
+		g, err = binlog.ParseGTID(e.Body)
+	}
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	id := GTID{SID: g.SID, Tag: g.Tag, Domain: g.Domain, Server: e.ServerID, Number: g.Number}
+	if s.flavor == MySQL {
+		id.Server = 0
+	}
+	if err := s.tx.begin(id, g, e.Time()); err != nil {
+		return s.protocolError(e, err)
+	}
+	return nil
+}
+
+// onTableMap prepares for the row events of a table. Tables that are not captured, or that
+// already hold the transaction, cost no more than reading their names.
+func (s *Stream) onTableMap(e binlog.Event) error {
+	id, schema, name, err := binlog.PeekTableMap(e.Body)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	t := s.lookup(schema, name)
+	if t == nil || s.holds(t) {
+		delete(s.plans, id)
+		s.ignored = append(s.ignored, id)
+		return nil
+	}
+	if p := s.plans[id]; p != nil && p.buffer == t.buffer && bytes.Equal(p.wire.Raw, e.Body) {
+		return nil
+	}
+	wire, err := binlog.ParseTableMap(e.Body, s.flavor == MariaDB)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	p, err := newPlan(wire, t.buffer, s.collate)
+	if err != nil {
+		return decodeStop(s.gtidText(), t.Table.Name.String(), err)
+	}
+	s.plans[id] = p
+	return nil
+}
+
+func (s *Stream) onRows(e binlog.Event) error {
+	id, err := binlog.RowsTableID(e.Body)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	p := s.plans[id]
+	if p == nil {
+		if slices.Contains(s.ignored, id) {
+			return nil
+		}
+		return s.protocolError(e, fmt.Errorf("rows of table id %d, which was not announced", id))
+	}
+	table := p.buffer.table.Name
+	if _, known := binlog.RowEvent(e.Type); !known {
+		return s.stop(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = '' (MySQL), log_bin_compress = OFF (MariaDB)")
+	}
+	if !s.tx.body {
+		return s.protocolError(e, errNotOpen)
+	}
+	rows, err := binlog.ParseRows(e)
+	if err != nil {
+		return decodeStop(s.gtidText(), table.String(), err)
+	}
+	before := p.buffer.bytes()
+	n, err := p.append(rows, s.tx.committed)
+	s.buffered += p.buffer.bytes() - before
+	s.tx.rows += n
+	s.segment.Rows += n
+	if !slices.Contains(s.touched, p.buffer) {
+		s.touched = append(s.touched, p.buffer)
+	}
+	if err != nil {
+		return decodeStop(s.gtidText(), table.String(), err)
+	}
+	return nil
+}
+
+// onCommit ends the open transaction.
+func (s *Stream) onCommit(e binlog.Event) error {
+	applied, err := s.tx.end()
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	s.ignored = s.ignored[:0]
+	return s.endTransaction(applied)
+}
+
+// onXAPrepare ends an XA transaction: at once, where it commits in one phase. A prepared
+// one may touch no captured table.
+func (s *Stream) onXAPrepare(e binlog.Event) error {
+	x, err := binlog.ParseXAPrepare(e.Body)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	if x.OnePhase {
+		return s.onCommit(e)
+	}
+	if s.tx.rows > 0 || s.sent {
+		return s.stop("XA PREPARE", Name{}, "exclude the tables that XA transactions write to")
+	}
+	g := s.tx.gtid
+	if err := s.tx.prepare(x.XID); err != nil {
+		return s.protocolError(e, err)
+	}
+	s.ignored = s.ignored[:0]
+	if err := s.applied.Pass(g); err != nil {
+		return err
+	}
+	return s.endTransaction(nil)
+}
+
+// onQuery handles a statement in the log: the brackets of transactions, and what is logged
+// as text.
+func (s *Stream) onQuery(e binlog.Event) error {
+	q, err := binlog.ParseQuery(e.Body)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	st := statement.Scan(q.SQL, statement.Options{
+		DefaultSchema:      string(q.Schema),
+		ANSIQuotes:         q.SQLMode&binlog.SQLModeANSIQuotes != 0,
+		NoBackslashEscapes: q.SQLMode&binlog.SQLModeNoBackslashEscapes != 0,
+		MariaDB:            s.flavor == MariaDB,
+	})
+	switch st.Kind {
+	case statement.Begin:
+		return s.tx.enterBody("")
+	case statement.XAStart:
+		return s.tx.enterBody(st.XID)
+	case statement.Commit:
+		return s.onCommit(e)
+	case statement.Rollback:
+		if s.tx.rows > 0 || s.sent {
+			return s.stop("ROLLBACK of logged rows", Name{}, "")
+		}
+		return s.onCommit(e)
+	case statement.Savepoint, statement.XAEnd, statement.XAPrepare:
+		return nil
+	case statement.XACommit, statement.XARollback:
+		return s.onXAComplete(e, st)
+	}
+	return s.onStatement(e, q, st)
+}
+
+// onXAComplete ends a prepared XA transaction, which is known to have touched no captured
+// table: others stopped the stream at their prepare.
+func (s *Stream) onXAComplete(e binlog.Event, st statement.Statement) error {
+	applied, known, err := s.tx.complete(st.XID)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	if !known {
+		return s.stop(st.Kind.String()+" of a transaction that was prepared before our position", Name{}, "")
+	}
+	return s.endTransaction(applied)
+}
+
+// onStatement judges what is neither rows nor a transaction's bracket. Outside of a
+// transaction's body it is a transaction of its own.
+func (s *Stream) onStatement(e binlog.Event, q binlog.Query, st statement.Statement) error {
+	v := s.tableSet().judge(st, q.SQL)
+	if v.stop != "" {
+		return s.stop(v.stop, v.table, v.hint)
+	}
+	switch st.Kind {
+	case statement.Insert, statement.Update, statement.Delete, statement.Replace, statement.LoadData:
+		s.segment.Unlogged++
+	}
+	s.created = append(s.created, v.created...)
+	if s.tx.body {
+		return nil
+	}
+	return s.onCommit(e)
+}
+
+func (s *Stream) tableSet() tableSet {
+	return tableSet{
+		captured: func(n Name) bool { return s.tables[n.Schema][n.Table] != nil },
+		wanted:   s.cfg.Wanted,
+		names: func() []Name {
+			var out []Name
+			for t := range s.each() {
+				out = append(out, t.Table.Name)
+			}
+			return out
+		},
+	}
+}

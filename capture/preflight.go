@@ -1,0 +1,358 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"cdcd/capture/binlog"
+)
+
+// Problem is a reason not to start, and what repairs it.
+type Problem struct {
+	Table  string // "" for the server as a whole
+	What   string
+	Repair string // statements, or a line of the configuration
+}
+
+func (p Problem) String() string {
+	s := p.What
+	if p.Table != "" {
+		s = p.Table + ": " + s
+	}
+	if p.Repair != "" {
+		s += "\n    " + strings.ReplaceAll(p.Repair, "\n", "\n    ")
+	}
+	return s
+}
+
+// Report is the result of a preflight.
+type Report struct {
+	Server   Server
+	Tables   []TableInfo // that the user wants, in order of their names
+	Problems []Problem   // all of them; none may be left
+	Warnings []Problem
+}
+
+// Preflight looks at a server and the wanted tables, and lists everything that would make
+// replication lose or misread rows. It writes nothing. The error is for a server that
+// cannot be looked at.
+func Preflight(ctx context.Context, src Source, want func(Name) bool) (*Report, error) {
+	db, err := src.Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	p := &preflight{ctx: ctx, db: db, src: src}
+	if p.Server, err = Describe(ctx, db); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", src.Address, classify(err))
+	}
+	if p.Tables, err = Tables(ctx, db, want); err != nil {
+		return nil, err
+	}
+	for _, check := range []func() error{
+		p.checkLog, p.checkGTID, p.checkReplica, p.checkFilters, p.checkDurability,
+		p.checkTables, p.checkCascades, p.checkSelect, p.checkDump,
+	} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return &p.Report, nil
+}
+
+// preflight is a preflight under way.
+type preflight struct {
+	Report
+	ctx context.Context // of this one call
+	db  *sql.DB
+	src Source
+}
+
+func (p *preflight) problem(table Name, repair, format string, args ...any) {
+	pr := Problem{What: fmt.Sprintf(format, args...), Repair: repair}
+	if table != (Name{}) {
+		pr.Table = table.String()
+	}
+	p.Problems = append(p.Problems, pr)
+}
+
+func (p *preflight) warn(repair, format string, args ...any) {
+	p.Warnings = append(p.Warnings, Problem{What: fmt.Sprintf(format, args...), Repair: repair})
+}
+
+// variable reads a global variable; ok is false where the server has none of that name.
+func (p *preflight) variable(name string) (value string, ok bool, err error) {
+	var unused string
+	err = p.db.QueryRowContext(p.ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name = ?", name).Scan(&unused, &value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
+// set renders the statement that sets a variable for good.
+func (p *preflight) set(name, value string) string {
+	if p.Server.Flavor == MariaDB {
+		return fmt.Sprintf("SET GLOBAL %s = %s;   -- and %s = %s under [mariadbd] in its configuration", name, value, name, strings.Trim(value, "'"))
+	}
+	return fmt.Sprintf("SET PERSIST %s = %s;", name, value)
+}
+
+// requirement is a variable with the only value that works.
+type requirement struct{ name, value, sql string }
+
+func (p *preflight) require(rs ...requirement) error {
+	for _, r := range rs {
+		got, ok, err := p.variable(r.name)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			p.problem(Name{}, "", "the server (%s) has no %s: MySQL from 8.0, MariaDB from 10.5 are supported", p.Server.Version, r.name)
+		case !strings.EqualFold(got, r.value):
+			p.problem(Name{}, p.set(r.name, r.sql), "%s is %q, must be %q", r.name, got, r.value)
+		}
+	}
+	return nil
+}
+
+func (p *preflight) checkLog() error {
+	on, _, err := p.variable("log_bin")
+	if err != nil {
+		return err
+	}
+	if on != "ON" {
+		p.problem(Name{}, "log_bin = binlog   -- under [mysqld] in the server's configuration, then restart it", "the binary log is off")
+		return nil
+	}
+	if err := p.require(
+		requirement{"binlog_format", "ROW", "'ROW'"},
+		requirement{"binlog_row_image", "FULL", "'FULL'"},
+		requirement{"binlog_row_metadata", "FULL", "'FULL'"},
+	); err != nil {
+		return err
+	}
+	if p.Server.Flavor == MariaDB {
+		return p.require(requirement{"log_bin_compress", "OFF", "OFF"})
+	}
+	return p.require(requirement{"binlog_row_value_options", "", "''"})
+}
+
+func (p *preflight) checkGTID() error {
+	if p.Server.Flavor == MariaDB {
+		return nil // always on
+	}
+	mode, _, err := p.variable("gtid_mode")
+	if err != nil {
+		return err
+	}
+	if mode != "ON" {
+		p.problem(Name{}, "SET PERSIST enforce_gtid_consistency = ON;\nSET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
+			"gtid_mode is %q, must be \"ON\"", mode)
+	}
+	return nil
+}
+
+// checkReplica asks a replica to log what it applies.
+func (p *preflight) checkReplica() error {
+	query, variable, grant := "SHOW REPLICA STATUS", "log_replica_updates", "REPLICATION CLIENT"
+	if p.Server.Flavor == MariaDB {
+		query, variable, grant = "SHOW ALL SLAVES STATUS", "log_slave_updates", "REPLICA MONITOR"
+	}
+	replica, err := p.hasRows(query)
+	if errors.Is(classify(err), ErrAccess) {
+		p.missingGrant(grant)
+		return nil
+	}
+	if err != nil || !replica {
+		return err
+	}
+	on, _, err := p.variable(variable)
+	if err == nil && on != "ON" {
+		p.problem(Name{}, variable+" = ON   -- under [mysqld] in the server's configuration, then restart it", "the server is a replica and does not log what it applies")
+	}
+	return err
+}
+
+func (p *preflight) hasRows(query string) (bool, error) {
+	rows, err := p.db.QueryContext(p.ctx, query)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	return rows.Next(), rows.Err()
+}
+
+func (p *preflight) missingGrant(privilege string) {
+	p.problem(Name{}, fmt.Sprintf("GRANT %s ON *.* TO %s;", privilege, p.account()), "the user lacks the privilege %s", privilege)
+}
+
+// account is the user as GRANT wants it.
+func (p *preflight) account() string {
+	var account string
+	if err := p.db.QueryRowContext(p.ctx, "SELECT CURRENT_USER()").Scan(&account); err != nil {
+		return quoteString(p.src.User)
+	}
+	user, host, _ := strings.Cut(account, "@")
+	return quoteString(user) + "@" + quoteString(host)
+}
+
+func quoteString(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}
+
+// checkFilters finds wanted schemas that the server keeps out of its log.
+func (p *preflight) checkFilters() error {
+	query, grant := "SHOW BINARY LOG STATUS", "REPLICATION CLIENT"
+	if p.Server.Flavor == MariaDB {
+		query, grant = "SHOW MASTER STATUS", "BINLOG MONITOR"
+	}
+	do, ignore, err := p.logFilters(query)
+	if code, _ := serverError(err); code == codeSyntax { // MySQL before 8.2
+		do, ignore, err = p.logFilters("SHOW MASTER STATUS")
+	}
+	if errors.Is(classify(err), ErrAccess) {
+		p.missingGrant(grant)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{}
+	for _, t := range p.Tables {
+		schema := t.Name.Schema
+		if hidden := len(do) > 0 && !do[schema] || ignore[schema]; !hidden || told[schema] {
+			continue
+		}
+		told[schema] = true
+		p.problem(Name{}, "remove binlog_do_db and binlog_ignore_db from the server's configuration, then restart it", "binlog_do_db or binlog_ignore_db keeps schema %q out of the log", schema)
+	}
+	return nil
+}
+
+const codeSyntax = 1064
+
+func (p *preflight) logFilters(query string) (do, ignore map[string]bool, err error) {
+	rows, err := p.db.QueryContext(p.ctx, query)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, nil, err
+	}
+	values := make([]sql.NullString, len(columns))
+	targets := make([]any, len(columns))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	do, ignore = map[string]bool{}, map[string]bool{}
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return nil, nil, err
+		}
+		for i, c := range columns {
+			set := map[string]map[string]bool{"binlog_do_db": do, "binlog_ignore_db": ignore}[strings.ToLower(c)]
+			for _, schema := range strings.FieldsFunc(values[i].String, func(r rune) bool { return r == ',' }) {
+				if set != nil {
+					set[strings.TrimSpace(schema)] = true
+				}
+			}
+		}
+	}
+	return do, ignore, rows.Err()
+}
+
+// checkDurability warns where a crash of the server could take transactions back that were
+// already read.
+func (p *preflight) checkDurability() error {
+	for _, name := range []string{"sync_binlog", "innodb_flush_log_at_trx_commit"} {
+		got, _, err := p.variable(name)
+		if err != nil {
+			return err
+		}
+		if got != "1" {
+			p.warn(p.set(name, "1"), "%s is %q: a crash of the server can lose transactions that are already replicated", name, got)
+		}
+	}
+	return nil
+}
+
+// checkTables reports tables that cannot be replicated as they are.
+func (p *preflight) checkTables() error {
+	if len(p.Tables) == 0 {
+		p.problem(Name{}, "check tables[].include in the configuration, and that the user may SELECT", "no table matches the configuration")
+	}
+	for _, t := range p.Tables {
+		if t.Problem == nil {
+			continue
+		}
+		repair := fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)
+		if errors.Is(t.Problem, ErrNoKey) {
+			repair = fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (...);   -- or exclude it: %s", t.Name.SQL(), repair)
+		}
+		p.problem(t.Name, repair, "%s", strings.ReplaceAll(t.Problem.Error(), "\n", "; "))
+	}
+	return nil
+}
+
+// checkSelect tries to read every column of every table.
+func (p *preflight) checkSelect() error {
+	for _, t := range p.Tables {
+		err := p.trySelect(t.Table)
+		switch {
+		case err == nil:
+		case errors.Is(classify(err), ErrAccess):
+			p.problem(t.Name, fmt.Sprintf("GRANT SELECT ON %s.* TO %s;", quoteName(t.Name.Schema), p.account()), "the user may not read the table")
+		default:
+			return fmt.Errorf("read %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p *preflight) trySelect(t Table) error {
+	columns := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		columns[i] = quoteName(c.Name)
+	}
+	rows, err := p.db.QueryContext(p.ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+t.Name.SQL()+" LIMIT 0")
+	if err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// checkDump opens a dump connection where the log ends, which is the only sure test of the
+// right to do so.
+func (p *preflight) checkDump() error {
+	if len(p.Problems) > 0 {
+		return nil // without a log or GTIDs it would fail for their reasons
+	}
+	const patience = 5 * time.Second
+	tlsConfig, err := p.src.tlsConfig()
+	if err != nil {
+		return err
+	}
+	d, err := binlog.Dial(p.ctx, binlog.Config{
+		Address: p.src.Address, User: p.src.User, Password: p.src.Password, TLS: tlsConfig, MariaDB: p.Server.Flavor == MariaDB,
+		Position: p.Server.Executed.ResumeFrom(), ServerID: p.src.ServerID ^ 1, ReplicaID: p.src.checkID(), Heartbeat: Heartbeat,
+	})
+	if err == nil {
+		defer d.Close()
+		_, err = d.Next(time.Now().Add(patience))
+	}
+	switch {
+	case err == nil, errors.Is(err, binlog.ErrIdle):
+		return nil
+	case errors.Is(classify(err), ErrAccess):
+		p.missingGrant("REPLICATION SLAVE")
+		return nil
+	}
+	return fmt.Errorf("open the log: %w", classify(err))
+}

@@ -1,0 +1,46 @@
+package capture
+
+import "time"
+
+// Segment is a run of whole transactions from the stream. Segments follow each other
+// without gaps.
+type Segment struct {
+	// Batches hold the captured changes, at most one Batch a table. The receiver releases
+	// them.
+	Batches []*Batch
+	// End is the stream's position behind the last whole transaction. It shares nothing
+	// with the stream.
+	End Position
+	// Open tells that the Batches also hold the first part of a transaction that is too
+	// large for one Segment. The following Segments go on with it: no cut may be made here.
+	Open bool
+	// Transactions counts the transactions that ended, captured or not.
+	Transactions int
+	// Rows counts the captured source changes: inserted, updated and deleted rows.
+	Rows int
+	// Committed is the commit time of the newest transaction; zero when none ended.
+	Committed time.Time
+	// Created names tables that came into being in the last transaction and match what the
+	// user wants. Nothing of them is captured until Stream.Capture is called.
+	Created []Name
+	// NoDates counts values that became NULL because they are no date.
+	NoDates int64
+	// Unlogged counts statements that changed other tables without row events.
+	Unlogged int
+}
+
+// Bytes is about the memory that the Batches take.
+func (s *Segment) Bytes() int64 {
+	var n int64
+	for _, b := range s.Batches {
+		n += b.Bytes()
+	}
+	return n
+}
+
+// Release gives the Batches back.
+func (s *Segment) Release() {
+	for _, b := range s.Batches {
+		b.Release()
+	}
+}

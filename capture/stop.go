@@ -1,0 +1,63 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Stop reports something in the log that must not be read past: nothing after it has been
+// delivered. A person has to decide.
+type Stop struct {
+	GTID  string // the transaction
+	What  string // the statement's or event's kind
+	Table string // the captured table it concerns, "" where that is not known
+	Hint  string // what to do
+	Err   error  // further detail, may be nil
+}
+
+func (s *Stop) Error() string {
+	msg := s.What
+	if s.Table != "" {
+		msg += " on " + s.Table
+	}
+	if s.GTID != "" {
+		msg += " at " + s.GTID
+	}
+	msg += " is not supported: stopped before it"
+	if s.Err != nil {
+		msg += ": " + s.Err.Error()
+	}
+	if s.Hint != "" {
+		msg += "; " + s.Hint
+	}
+	return msg
+}
+
+func (s *Stop) Unwrap() error { return s.Err }
+
+// ErrPositionLost reports that the log no longer holds what follows our position.
+var ErrPositionLost = errors.New("the server's log no longer holds the transactions that follow our position")
+
+// ErrHistoryLost reports that the server has not executed transactions that we applied: it
+// was restored, or failed over to a replica that lacked them.
+var ErrHistoryLost = errors.New("the server has lost transactions that are already applied")
+
+// ErrReplaced reports that another replica with our identity took the connection.
+var ErrReplaced = errors.New("another replica with the same identity connected to the server")
+
+// ErrAccess reports that the server refused the user.
+var ErrAccess = errors.New("access denied")
+
+// decodeStop wraps an error in a row event.
+func decodeStop(gtid, table string, err error) error {
+	s := &Stop{GTID: gtid, What: "a row event", Table: table, Err: err}
+	switch {
+	case errors.Is(err, errIncompleteImage):
+		s.What = "an incomplete row image"
+		s.Hint = "SET GLOBAL binlog_row_image = 'FULL' and end the sessions that override it"
+	case errors.Is(err, errChanged):
+		s.What = "a changed table"
+		s.Hint = fmt.Sprintf("load the table anew under another name (tables[].target) or exclude it")
+	}
+	return s
+}

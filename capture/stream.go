@@ -1,0 +1,304 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"cdcd/capture/binlog"
+)
+
+// Limits bound a Segment. A Segment ends with the transaction that reaches one of them; it
+// is handed over within a transaction only past Bytes.
+type Limits struct {
+	Rows   int           // captured source rows
+	Bytes  int           // memory of the rows
+	Linger time.Duration // how long the first transaction waits for company
+}
+
+// Capture says how one table is captured.
+type Capture struct {
+	Table      *Table
+	Options    TypeOptions
+	CommitTime bool // append CommitTimeColumn
+	// Applied is what the table already holds: transactions in it are not delivered again.
+	Applied Position
+}
+
+// StreamConfig says what to read.
+type StreamConfig struct {
+	Source Source
+	Start  Position // continue after these transactions
+	Tables []Capture
+	Wanted func(Name) bool // which tables that come into being are reported
+	Limits Limits
+	Logger *slog.Logger
+}
+
+// capturedTable is a table in the stream's hands.
+type capturedTable struct {
+	Capture
+	buffer  *rowBuffer
+	behind  bool // Applied still holds transactions that the stream has not passed
+	skipped GTID // the transaction that Applied was last asked for
+	skip    bool // and its answer
+}
+
+// Stream tails a server's binlog. It is used by one goroutine at a time.
+type Stream struct {
+	cfg     StreamConfig
+	flavor  Flavor
+	server  string // the server process that is being read
+	collate map[uint64]string
+	tables  map[string]map[string]*capturedTable // by schema, then table
+	applied Position
+	tx      transaction
+
+	dump    *binlog.Dump
+	payload *binlog.Payload
+	inside  bool // events come from payload
+	plans   map[uint64]*plan
+	ignored []uint64 // ids of tables of the open statement that are not captured
+
+	sent     bool // part of the open transaction has been handed over
+	damaged  int  // damaged events since the last whole transaction
+	segment  Segment
+	since    time.Time    // when the segment's first transaction ended
+	touched  []*rowBuffer // with rows of the open transaction
+	created  []Name       // by the open transaction
+	buffered int          // bytes in all buffers
+}
+
+// Heartbeat is how often an idle server gives a sign of life.
+const Heartbeat = 5 * time.Second
+
+// NewStream prepares a stream. It connects at the first Next.
+func NewStream(cfg StreamConfig) (*Stream, error) {
+	payload, err := binlog.NewPayload()
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{
+		cfg: cfg, flavor: cfg.Start.Flavor(), applied: cfg.Start.Clone(), payload: payload,
+		tables: map[string]map[string]*capturedTable{},
+		tx:     newTransaction(cfg.Start.Flavor()),
+		plans:  map[uint64]*plan{},
+	}
+	for _, c := range cfg.Tables {
+		if err := s.Capture(c); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Capture adds a table. Rows of transactions that the stream has not ended yet are
+// delivered from the next TABLE_MAP on.
+func (s *Stream) Capture(c Capture) error {
+	buffer, err := newRowBuffer(c.Table, c.Options, c.CommitTime)
+	if err != nil {
+		return err
+	}
+	schema := s.tables[c.Table.Name.Schema]
+	if schema == nil {
+		schema = map[string]*capturedTable{}
+		s.tables[c.Table.Name.Schema] = schema
+	}
+	behind := !s.applied.Covers(c.Applied)
+	schema[c.Table.Name.Table] = &capturedTable{Capture: c, buffer: buffer, behind: behind}
+	return nil
+}
+
+// Flavor tells the family of the server.
+func (s *Stream) Flavor() Flavor { return s.flavor }
+
+// Server identifies the server process that is being read, as Server.ID does. It is ""
+// before the first Next.
+func (s *Stream) Server() string { return s.server }
+
+// Close ends the connection.
+func (s *Stream) Close() {
+	s.disconnect()
+	s.payload.Close()
+}
+
+// Next returns the next segment. It waits until at least one transaction has ended or ctx
+// is done, reconnecting as often as it takes within a bound. On error the stream is spent.
+//
+// Errors: *Stop where something must not be read past; ErrPositionLost, ErrHistoryLost,
+// ErrReplaced and ErrAccess as they say; anything else is a connection that could not be
+// held.
+func (s *Stream) Next(ctx context.Context) (*Segment, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if s.dump == nil {
+			if err := s.reconnect(ctx); err != nil {
+				return nil, err
+			}
+		}
+		full, err := s.advance(ctx)
+		if err != nil {
+			if err := s.afterError(ctx, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if full {
+			return s.flush(), nil
+		}
+	}
+}
+
+// advance handles one event and reports whether the segment is complete.
+func (s *Stream) advance(ctx context.Context) (full bool, err error) {
+	e, err := s.event(ctx)
+	switch {
+	case errors.Is(err, binlog.ErrIdle):
+		return s.full(), nil
+	case err != nil:
+		return false, err
+	}
+	if err := s.handle(e); err != nil {
+		return false, err
+	}
+	return s.full(), nil
+}
+
+// event returns the next event, out of a compressed transaction where one is open.
+func (s *Stream) event(ctx context.Context) (binlog.Event, error) {
+	if s.inside {
+		e, err := s.payload.Next()
+		if !errors.Is(err, io.EOF) {
+			return e, err
+		}
+		s.inside = false
+	}
+	until := time.Now().Add(Heartbeat)
+	if !s.since.IsZero() && !s.tx.open {
+		until = s.since.Add(s.cfg.Limits.Linger)
+	}
+	return s.dump.Next(until)
+}
+
+// full reports whether the segment is to be handed over now.
+func (s *Stream) full() bool {
+	if s.tx.open {
+		return s.tx.rows > 0 && s.buffered >= s.cfg.Limits.Bytes
+	}
+	if s.segment.Transactions == 0 {
+		return false
+	}
+	return s.segment.Rows >= s.cfg.Limits.Rows || len(s.segment.Created) > 0 ||
+		time.Since(s.since) >= s.cfg.Limits.Linger || s.buffered >= s.cfg.Limits.Bytes
+}
+
+// each walks the captured tables in no order.
+func (s *Stream) each() func(yield func(*capturedTable) bool) {
+	return func(yield func(*capturedTable) bool) {
+		for _, schema := range s.tables {
+			for _, t := range schema {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// flush hands the segment over and begins the next.
+func (s *Stream) flush() *Segment {
+	out := s.segment
+	out.Open = s.tx.open
+	out.End = s.applied.Clone()
+	for t := range s.each() {
+		out.NoDates += t.buffer.noDates
+		t.buffer.noDates = 0
+		if len(t.buffer.ops) > 0 {
+			out.Batches = append(out.Batches, t.buffer.take())
+		}
+		if t.behind {
+			t.behind = !s.applied.Covers(t.Applied)
+		}
+	}
+	slices.SortFunc(out.Batches, func(a, b *Batch) int { return compareNames(a.Table.Name, b.Table.Name) })
+	s.segment = Segment{}
+	s.since = time.Time{}
+	s.buffered = 0
+	s.sent = s.sent || out.Open
+	return &out
+}
+
+// endTransaction makes the rows of the open transaction part of the segment.
+func (s *Stream) endTransaction(applied []GTID) error {
+	for _, g := range applied {
+		if err := s.applied.Add(g); err != nil {
+			return err
+		}
+	}
+	for _, b := range s.touched {
+		b.seal()
+	}
+	s.touched = s.touched[:0]
+	s.segment.Created = append(s.segment.Created, s.created...)
+	s.created = s.created[:0]
+	s.sent, s.damaged = false, 0
+	s.segment.Transactions++
+	if s.tx.committed.After(s.segment.Committed) {
+		s.segment.Committed = s.tx.committed
+	}
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+	return nil
+}
+
+// lookup finds the captured table of that name, or nil. It does not allocate.
+func (s *Stream) lookup(schema, name []byte) *capturedTable {
+	return s.tables[string(schema)][string(name)]
+}
+
+// holds reports whether t already contains the open transaction.
+func (s *Stream) holds(t *capturedTable) bool {
+	if !t.behind {
+		return false
+	}
+	if t.skipped != s.tx.gtid {
+		t.skipped, t.skip = s.tx.gtid, t.Applied.Contains(s.tx.gtid)
+	}
+	return t.skip
+}
+
+func compareNames(a, b Name) int {
+	if c := strings.Compare(a.Schema, b.Schema); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Table, b.Table)
+}
+
+// gtidText names the open transaction for messages.
+func (s *Stream) gtidText() string {
+	if !s.tx.open {
+		return ""
+	}
+	return s.tx.gtid.Text(s.flavor)
+}
+
+// stop builds the error for something that must not be read past.
+func (s *Stream) stop(what string, table Name, hint string) error {
+	st := &Stop{GTID: s.gtidText(), What: what, Hint: hint}
+	if table != (Name{}) {
+		st.Table = table.String()
+	}
+	return st
+}
+
+func (s *Stream) protocolError(e binlog.Event, err error) error {
+	return fmt.Errorf("%v at log position %d: %w", e.Type, e.LogPos, err)
+}

@@ -1,0 +1,147 @@
+package capture
+
+import (
+	"bytes"
+	"strings"
+
+	"cdcd/capture/statement"
+)
+
+// verdict is what a statement in the log means for the stream.
+type verdict struct {
+	stop    string // not "": the stream must not go on; the statement's kind
+	table   Name   // the captured table that is hit, where one is
+	hint    string
+	created []Name // tables that came into being and are to be captured from now on
+}
+
+// tableSet answers what the stream needs to know of tables to judge a statement.
+type tableSet struct {
+	captured func(Name) bool
+	wanted   func(Name) bool // by the user's patterns
+	names    func() []Name   // all captured
+}
+
+const loadAnew = "exclude the table, or load it anew under another name (tables[].target)"
+
+// judge decides on a statement. It errs on the side of stopping: a statement that may have
+// changed a captured table's rows or shape is never passed over.
+func (t tableSet) judge(s statement.Statement, sql []byte) verdict {
+	switch s.Kind {
+	case statement.Harmless, statement.CreateDatabase, statement.AlterDatabase:
+		if s.Certain {
+			return verdict{}
+		}
+		s.Kind = statement.Unknown
+	case statement.DropDatabase:
+		return t.judgeDropDatabase(s)
+	case statement.CreateTable, statement.AlterTable, statement.DropTable, statement.RenameTable, statement.TruncateTable:
+		return t.judgeDDL(s, sql)
+	}
+	return t.judgeDML(s, sql)
+}
+
+func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
+	for _, n := range t.names() {
+		if strings.EqualFold(n.Schema, s.Schema) {
+			return verdict{stop: s.Kind.String(), table: n, hint: loadAnew}
+		}
+	}
+	return verdict{}
+}
+
+func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
+	if s.Temporary {
+		return verdict{}
+	}
+	kind := s.Kind.String()
+	if s.Partition {
+		kind += " ... PARTITION"
+	}
+	for _, n := range s.Tables {
+		name := Name{n.Schema, n.Table}
+		if t.captured(name) && !(s.Kind == statement.CreateTable && s.IfNotExists) {
+			return verdict{stop: kind, table: name, hint: loadAnew}
+		}
+	}
+	if !s.Certain {
+		if n, hit := t.mentioned(sql); hit {
+			return verdict{stop: kind, table: n, hint: loadAnew}
+		}
+	}
+	return verdict{created: t.created(s)}
+}
+
+// created lists the wanted tables that a statement brings into being.
+func (t tableSet) created(s statement.Statement) []Name {
+	var out []Name
+	add := func(n statement.Name) {
+		name := Name{n.Schema, n.Table}
+		if t.wanted(name) && !t.captured(name) {
+			out = append(out, name)
+		}
+	}
+	if s.Kind == statement.CreateTable {
+		for _, n := range s.Tables {
+			add(n)
+		}
+	}
+	for _, r := range s.Renames {
+		add(r.To)
+	}
+	return out
+}
+
+// judgeDML decides on changes that were logged as statements, and on what was not
+// understood. Their rows are not in the log. They pass only where no captured table can be
+// hit: none is named, and every target is known and in a schema without captured tables,
+// whose triggers could reach one.
+func (t tableSet) judgeDML(s statement.Statement, sql []byte) verdict {
+	const hint = "SET GLOBAL binlog_format = 'ROW' and end the sessions that override it"
+	stop := verdict{stop: s.Kind.String() + " logged as a statement", hint: hint}
+	if s.Kind == statement.Unknown {
+		stop.stop = "a statement that is not understood"
+	}
+	if n, hit := t.mentioned(sql); hit {
+		stop.table = n
+		return stop
+	}
+	if s.Kind == statement.Unknown {
+		return verdict{} // names no captured table, so it changes none
+	}
+	if !s.Certain || len(s.Tables) == 0 {
+		return stop
+	}
+	for _, n := range s.Tables {
+		for _, c := range t.names() {
+			if strings.EqualFold(c.Schema, n.Schema) {
+				return stop
+			}
+		}
+	}
+	return verdict{}
+}
+
+// mentioned finds a captured table whose name stands anywhere in the text. Text that is
+// not ASCII may be in another character set: then a name that is not ASCII counts as found.
+func (t tableSet) mentioned(sql []byte) (Name, bool) {
+	lower := bytes.ToLower(sql)
+	for _, n := range t.names() {
+		if bytes.Contains(lower, bytes.ToLower([]byte(n.Table))) {
+			return n, true
+		}
+		if !ascii([]byte(n.Table)) && !ascii(sql) {
+			return n, true
+		}
+	}
+	return Name{}, false
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package config
+
+import "hash/fnv"
+
+// Values of [TLS.Mode].
+const (
+	TLSDisabled       = "disabled"        // clear text
+	TLSRequired       = "required"        // encrypted, the server is not verified
+	TLSVerifyCA       = "verify-ca"       // the chain is verified, the name is not
+	TLSVerifyIdentity = "verify-identity" // chain and name are verified
+)
+
+// Bounds of a derived server id: high enough not to meet ids that people choose.
+const (
+	minDerivedServerID = 1_000_000_000
+	maxDerivedServerID = 4_294_967_294
+)
+
+// Config is the whole configuration of one daemon.
+type Config struct {
+	Pipeline        string      `yaml:"pipeline" check:"required"` // names the pipeline; [a-z0-9][a-z0-9_-]{0,62}
+	Source          Source      `yaml:"source"`
+	Tables          []TableRule `yaml:"tables" check:"required"`
+	Namespace       string      `yaml:"namespace" check:"required"` // template of the namespace of a default target
+	Types           Types       `yaml:"types"`
+	State           string      `yaml:"state" check:"required"` // absolute directory of local state
+	Warehouse       Warehouse   `yaml:"warehouse"`
+	CatalogEndpoint Endpoint    `yaml:"catalog_endpoint"`
+	HTTP            Endpoint    `yaml:"http"`
+	Control         Control     `yaml:"control"`
+	Commit          Commit      `yaml:"commit"`
+	Load            Loading     `yaml:"load"`
+	Memory          Memory      `yaml:"memory"`
+	Log             Log         `yaml:"log"`
+
+	// origins holds the place of every key that a file sets; "" is the main file.
+	origins map[string]Place
+}
+
+// Source says how to reach the MySQL or MariaDB server.
+type Source struct {
+	Address  string `yaml:"address" check:"required"` // host:port, or the absolute path of a unix socket
+	User     string `yaml:"user" check:"required"`
+	Password Secret `yaml:"password"`
+	ServerID uint32 `yaml:"server_id"` // 0: derived, see [Config.ServerID]
+	TLS      TLS    `yaml:"tls"`
+}
+
+// TLS is the transport security of the source connection. Paths are absolute.
+type TLS struct {
+	Mode       string `yaml:"mode" oneof:"|disabled|required|verify-ca|verify-identity"`
+	CA         string `yaml:"ca"` // "": the system's roots
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+	ServerName string `yaml:"server_name"` // "": the host of the address
+}
+
+// TableRule selects source tables by globs over schema.table (* and ?, case-sensitive) and
+// says where they go.
+type TableRule struct {
+	Include         []string `yaml:"include" check:"required"`
+	Exclude         []string `yaml:"exclude"`
+	Target          string   `yaml:"target"`           // template namespace.table with {schema} and {table}
+	CommitTimestamp bool     `yaml:"commit_timestamp"` // adds the column _cdcd_commit_ts
+}
+
+// Types decides what becomes of values that Iceberg has no exact type for.
+type Types struct {
+	BigintUnsigned string `yaml:"bigint_unsigned" oneof:"decimal|long"`
+	ZeroDate       string `yaml:"zero_date" oneof:"error|null"`
+}
+
+// Warehouse is where the Iceberg tables live.
+type Warehouse struct {
+	Location string `yaml:"location" check:"required"` // file:// and an absolute path
+}
+
+// Endpoint is a TCP listener.
+type Endpoint struct {
+	Listen string `yaml:"listen"` // host:port; "" is off
+}
+
+// Control is the unix socket for commands to the running daemon.
+type Control struct {
+	Socket string `yaml:"socket"` // absolute path
+}
+
+// Commit bounds an epoch: it is cut at whichever bound is reached first.
+type Commit struct {
+	Interval Duration `yaml:"interval" min:"50ms" max:"1h"`
+	MaxRows  int64    `yaml:"max_rows" min:"1000"`
+	MaxBytes Size     `yaml:"max_bytes" min:"1MiB"`
+}
+
+// Loading tunes the initial load.
+type Loading struct {
+	Connections int   `yaml:"connections" min:"1" max:"64"`
+	ChunkRows   int64 `yaml:"chunk_rows" min:"0"` // 0: chosen from the average row length
+}
+
+// Memory bounds the memory of the daemon.
+type Memory struct {
+	Limit Size `yaml:"limit" min:"128MiB"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level" oneof:"debug|info|warn|error"`
+	Format string `yaml:"format" oneof:"auto|text|json"`
+}
+
+// Default returns the configuration before any file: valid but for the required keys, and
+// with the keys that follow from others still empty.
+func Default() Config {
+	return Config{
+		Namespace:       "{schema}",
+		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
+		CatalogEndpoint: Endpoint{Listen: "127.0.0.1:8181"},
+		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
+		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 128 << 20},
+		Load:            Loading{Connections: 2},
+		Memory:          Memory{Limit: 512 << 20},
+		Log:             Log{Level: "info", Format: "auto"},
+	}
+}
+
+// ServerID returns the server id with which cdcd registers as a replica: the configured one,
+// or one derived from the pipeline's name, which is the same on every machine and in every
+// version, so that a restarted or moved daemon replaces its old connection.
+func (c Config) ServerID() uint32 {
+	if c.Source.ServerID != 0 {
+		return c.Source.ServerID
+	}
+	h := fnv.New64a()
+	h.Write([]byte(c.Pipeline))
+	return uint32(minDerivedServerID + h.Sum64()%(maxDerivedServerID-minDerivedServerID+1))
+}

@@ -1,0 +1,123 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// controlNamespace holds the control tables of all pipelines.
+const controlNamespace = "cdcd_control"
+
+// Target is the Iceberg table that a source table is replicated to.
+type Target struct {
+	Namespace       string
+	Table           string
+	CommitTimestamp bool // the table has the column _cdcd_commit_ts
+}
+
+// Match returns the target of a source table by the first rule that includes it and does
+// not exclude it; ok is false if there is none.
+func (c Config) Match(schema, table string) (target Target, ok bool) {
+	for _, rule := range c.Tables {
+		matches := func(pattern string) bool { return matchTable(pattern, schema, table) }
+		if !slices.ContainsFunc(rule.Include, matches) || slices.ContainsFunc(rule.Exclude, matches) {
+			continue
+		}
+		namespace, name, _ := strings.Cut(cmp.Or(rule.Target, c.Namespace+".{table}"), ".")
+		fill := strings.NewReplacer("{schema}", schema, "{table}", table)
+		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp}, true
+	}
+	return Target{}, false
+}
+
+// matchTable matches the two sides of a pattern apart, so that no wildcard crosses the dot.
+func matchTable(pattern, schema, table string) bool {
+	schemaPattern, tablePattern, _ := strings.Cut(pattern, ".")
+	return matchGlob([]rune(schemaPattern), []rune(schema)) && matchGlob([]rune(tablePattern), []rune(table))
+}
+
+// matchGlob matches text with a pattern where * is any text and ? any one character. After a
+// mismatch only the last * takes one character more, so the cost is at most the product of
+// the lengths.
+func matchGlob(pattern, text []rune) bool {
+	p, t, star, mark := 0, 0, -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			mark++
+			p, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// checkTarget checks the template of a target. It needs {table} unless the rule names each
+// of its tables exactly.
+func checkTarget(target string, exact bool) error {
+	namespace, table, _ := strings.Cut(target, ".")
+	if namespace == "" || table == "" || strings.Contains(table, ".") {
+		return errors.New("want namespace.table with {schema} and {table} as placeholders")
+	}
+	for _, part := range []string{namespace, table} {
+		if err := checkTemplate(part, "{schema}", "{table}"); err != nil {
+			return err
+		}
+	}
+	if !exact && !strings.Contains(target, "{table}") {
+		return errors.New("needs {table}, for the rule includes tables by wildcard")
+	}
+	return nil
+}
+
+// checkTemplate checks one side of a target. Dots and slashes would change the meaning of
+// the name in a catalog or a path.
+func checkTemplate(template string, placeholders ...string) error {
+	rest := template
+	for _, p := range placeholders {
+		rest = strings.ReplaceAll(rest, p, "_")
+	}
+	if i := strings.IndexFunc(rest, func(r rune) bool { return !isNameRune(r) }); i >= 0 {
+		return errors.New("want letters, digits, _, - and " + strings.Join(placeholders, " and "))
+	}
+	return nil
+}
+
+// CheckTargets checks the targets of all source tables, by schema and name, and reports
+// every target that several tables share or that is cdcd's own. Names are compared in lower
+// case, for so Trino sees them.
+func CheckTargets(tables map[[2]string]Target) error {
+	sources := map[[2]string][]string{}
+	for source, target := range tables {
+		name := [2]string{strings.ToLower(target.Namespace), strings.ToLower(target.Table)}
+		sources[name] = append(sources[name], source[0]+"."+source[1])
+	}
+	var lines []string
+	for name, from := range sources {
+		slices.Sort(from)
+		if len(from) > 1 {
+			lines = append(lines, fmt.Sprintf("target %s.%s is shared by the tables %s (case does not count)", name[0], name[1], strings.Join(from, ", ")))
+		}
+		if name[0] == controlNamespace {
+			lines = append(lines, fmt.Sprintf("target %s.%s of %s is in the namespace of cdcd's own tables", name[0], name[1], strings.Join(from, ", ")))
+		}
+	}
+	slices.Sort(lines)
+	if len(lines) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}

@@ -1,0 +1,91 @@
+package config
+
+import (
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestMatch(t *testing.T) {
+	c := Config{
+		Namespace: "lake_{schema}",
+		Tables: []TableRule{
+			{Include: []string{"shop.orders"}, Target: "sales.fixed", CommitTimestamp: true},
+			{Include: []string{"shop.*", "s?le.a*z"}, Exclude: []string{"shop.tmp_*", "*.secret"}, Target: "{schema}.x_{table}"},
+			{Include: []string{"*.tmp_?"}},
+			{Include: []string{"swap.*"}, Target: "{table}.{schema}"},
+		},
+	}
+	tests := map[string]Target{
+		"shop.orders":    {"sales", "fixed", true},
+		"shop.Orders":    {"shop", "x_Orders", false},
+		"shop.customers": {"shop", "x_customers", false},
+		"shop.tmp_1":     {"lake_shop", "tmp_1", false}, // excluded by one rule, included by the next
+		"shop.tmp_11":    {},
+		"shop.secret":    {},
+		"Shop.customers": {},
+		"sale.az":        {"sale", "x_az", false},
+		"sale.abcz":      {"sale", "x_abcz", false},
+		"sale.abcy":      {},
+		"sle.az":         {},
+		"shop.a.b":       {"shop", "x_a.b", false},
+		"shop.{schema}":  {"shop", "x_{schema}", false},
+		"swap.t":         {"t", "swap", false},
+		"other.t":        {},
+		"été.tmp_é":      {"lake_été", "tmp_é", false},
+	}
+	for name, want := range tests {
+		schema, table, _ := strings.Cut(name, ".")
+		got, ok := c.Match(schema, table)
+		if got != want || ok != (want != Target{}) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, ok, want)
+		}
+	}
+}
+
+// TestGlobAgreesWithPathMatch compares with the standard library on texts that hold none of
+// the characters to which it gives a meaning of its own.
+func TestGlobAgreesWithPathMatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringOfN(rapid.RuneFrom([]rune("abé*?")), 0, 10, -1).Draw(t, "pattern")
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("abé")), 0, 12, -1).Draw(t, "text")
+		want, err := path.Match(pattern, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := matchGlob([]rune(pattern), []rune(text)); got != want {
+			t.Fatalf("%q on %q: got %v", pattern, text, got)
+		}
+	})
+}
+
+func TestCheckTargets(t *testing.T) {
+	if err := CheckTargets(map[[2]string]Target{
+		{"a", "t"}:  {Namespace: "a", Table: "t"},
+		{"b", "t"}:  {Namespace: "b", Table: "t"},
+		{"a", "tt"}: {Namespace: "a", Table: "tt"},
+	}); err != nil {
+		t.Error(err)
+	}
+	err := CheckTargets(map[[2]string]Target{
+		{"shop", "Orders"}:    {Namespace: "shop", Table: "Orders"},
+		{"shop", "orders"}:    {Namespace: "shop", Table: "orders"},
+		{"SHOP", "orders"}:    {Namespace: "SHOP", Table: "orders"},
+		{"a", "x"}:            {Namespace: "one", Table: "x"},
+		{"b", "x"}:            {Namespace: "one", Table: "x", CommitTimestamp: true},
+		{"c", "x"}:            {Namespace: "two", Table: "x"},
+		{"cdcd_control", "p"}: {Namespace: "CDCD_control", Table: "p"},
+	})
+	want := `target cdcd_control.p of cdcd_control.p is in the namespace of cdcd's own tables
+target one.x is shared by the tables a.x, b.x (case does not count)
+target shop.orders is shared by the tables SHOP.orders, shop.Orders, shop.orders (case does not count)`
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+}
