@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // Op is what a row of a Batch says happened.
@@ -62,14 +63,14 @@ type rowBuffer struct {
 	noDates int64 // values that became NULL because they are no date
 }
 
-func newRowBuffer(t *Table, o TypeOptions, commitTime bool) (*rowBuffer, error) {
+func newRowBuffer(t *Table, o TypeOptions, commitTime bool, mem memory.Allocator) (*rowBuffer, error) {
 	schema, err := ArrowSchema(t, o, commitTime)
 	if err != nil {
 		return nil, err
 	}
 	b := &rowBuffer{table: t, schema: schema, options: o}
 	for _, f := range schema.Fields() {
-		b.columns = append(b.columns, newVector(f.Type))
+		b.columns = append(b.columns, newVector(f.Type, mem))
 	}
 	return b, nil
 }
@@ -125,6 +126,13 @@ func (b *rowBuffer) bytes() int {
 		n += b.columns[i].bytes()
 	}
 	return n
+}
+
+// free gives the memory back.
+func (b *rowBuffer) free() {
+	for i := range b.columns {
+		b.columns[i].free()
+	}
 }
 
 // take hands all rows over and leaves the buffer empty.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -102,70 +103,48 @@ func orderBy(key []Column) string {
 	return strings.Join(names, ", ")
 }
 
-// Covers reports whether a set of done ranges leaves nothing to load.
-func Covers(done []Range) bool {
-	return len(done) == 1 && len(done[0].After) == 0 && len(done[0].UpTo) == 0
-}
-
 // sameBound compares two bounds as written. The loader only ever compares bounds that it
 // took from each other, so equal keys have equal text.
-func sameBound(a, b Bound) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
+func sameBound(a, b Bound) bool { return slices.Equal(a, b) }
 
-// AddRange joins r to the done ranges, which are in key order and do not touch. r lies in
-// one of the gaps between them.
+// AddRange joins r to the done ranges, which are in key order and do not touch. Chunks of a
+// gap arrive in the order in which they were planned, so r begins where a done range ends,
+// or at the start of the table.
 func AddRange(done []Range, r Range) ([]Range, error) {
-	at := len(done)
-	for i, d := range done {
-		if len(d.After) > 0 && sameBound(d.After, r.UpTo) && len(r.UpTo) > 0 {
-			at = i
-			break
-		}
+	at := 0
+	if len(r.After) > 0 {
+		at = 1 + slices.IndexFunc(done, func(d Range) bool { return sameBound(d.UpTo, r.After) })
 	}
-	// Without a right neighbour r follows its left one, or stands alone in the gap that the
-	// planner gave it.
-	if at == len(done) {
-		at = gapOf(done, r)
+	if at == 0 && (len(r.After) > 0 || len(done) > 0 && len(done[0].After) == 0) {
+		return nil, errors.New("a loaded range does not follow what is loaded")
 	}
-	out := append(append(append([]Range{}, done[:at]...), r), done[at:]...)
-	return joinRanges(out)
-}
-
-// gapOf finds the place of a range that touches no right neighbour.
-func gapOf(done []Range, r Range) int {
-	for i, d := range done {
-		if len(d.UpTo) > 0 && sameBound(d.UpTo, r.After) {
-			return i + 1
-		}
-	}
-	if len(r.After) == 0 {
-		return 0
-	}
-	return len(done)
+	return joinRanges(slices.Insert(slices.Clone(done), at, r)), nil
 }
 
 // joinRanges merges neighbours that touch.
-func joinRanges(rs []Range) ([]Range, error) {
+func joinRanges(rs []Range) []Range {
 	out := rs[:1]
 	for _, r := range rs[1:] {
-		last := &out[len(out)-1]
-		if len(last.UpTo) == 0 || len(r.After) == 0 {
-			return nil, errors.New("ranges of loaded keys overlap")
-		}
-		if sameBound(last.UpTo, r.After) {
+		if last := &out[len(out)-1]; sameBound(last.UpTo, r.After) {
 			last.UpTo = r.UpTo
 			continue
 		}
 		out = append(out, r)
 	}
-	return out, nil
+	return out
+}
+
+// Gaps gives what the done ranges leave to load, in key order.
+func Gaps(done []Range) []Range {
+	var out []Range
+	var at Bound // the end of what is done so far
+	for i, d := range done {
+		if i > 0 || len(d.After) > 0 {
+			out = append(out, Range{After: at, UpTo: d.After})
+		}
+		if at = d.UpTo; len(at) == 0 {
+			return out // done up to the end of the table
+		}
+	}
+	return append(out, Range{After: at})
 }

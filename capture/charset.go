@@ -8,52 +8,60 @@ import (
 // errNotText reports bytes that are not text in their column's charset.
 var errNotText = errors.New("bytes that are not text in the column's character set")
 
-// appendText appends src, stored text of one charset, to dst as UTF-8.
-type appendText func(dst, src []byte) ([]byte, error)
+// textReader appends src, stored text of one charset, to dst as UTF-8.
+type textReader func(dst *growable, src []byte) error
 
 // textDecoder returns how text of charset is read, or nil where that is not supported.
-func textDecoder(charset string) appendText {
+func textDecoder(charset string) textReader {
 	switch charset {
 	case "utf8mb4", "utf8mb3", "utf8":
-		return appendUTF8
+		return readUTF8
 	case "ascii":
-		return appendASCII
+		return readASCII
 	case "latin1":
-		return appendLatin1
+		return readLatin1
 	}
 	return nil
 }
 
-func appendUTF8(dst, src []byte) ([]byte, error) {
+func readUTF8(dst *growable, src []byte) error {
 	if !utf8.Valid(src) {
-		return dst, errNotText
+		return errNotText
 	}
-	return append(dst, src...), nil
+	dst.appendBytes(src)
+	return nil
 }
 
-func appendASCII(dst, src []byte) ([]byte, error) {
-	for _, b := range src {
-		if b >= utf8.RuneSelf {
-			return dst, errNotText
-		}
+func readASCII(dst *growable, src []byte) error {
+	if asciiPrefix(src) < len(src) {
+		return errNotText
 	}
-	return append(dst, src...), nil
+	dst.appendBytes(src)
+	return nil
 }
 
-func appendLatin1(dst, src []byte) ([]byte, error) {
+func readLatin1(dst *growable, src []byte) error {
 	for len(src) > 0 {
-		n := 0
-		for n < len(src) && src[n] < utf8.RuneSelf {
-			n++
-		}
-		dst = append(dst, src[:n]...)
+		n := asciiPrefix(src)
+		dst.appendBytes(src[:n])
 		if n < len(src) {
-			dst = utf8.AppendRune(dst, latin1Rune(src[n]))
+			var buf [utf8.UTFMax]byte
+			dst.appendBytes(utf8.AppendRune(buf[:0], latin1Rune(src[n])))
 			n++
 		}
 		src = src[n:]
 	}
-	return dst, nil
+	return nil
+}
+
+// asciiPrefix counts the bytes before the first that is not ASCII.
+func asciiPrefix(b []byte) int {
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // latin1Rune maps a byte from 0x80 of MySQL's latin1, which is Windows-1252 with the five

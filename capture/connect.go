@@ -133,7 +133,7 @@ func (s *Stream) checkHistory(ctx context.Context) error {
 		return fmt.Errorf("%w: the server is %v, the position %s is of %v", ErrHistoryLost, server.Flavor, s.applied, s.flavor)
 	}
 	s.collate = server.Collations
-	if missing := s.applied.Missing(server.Purged); s.flavor == MySQL && missing != "" {
+	if missing := s.applied.Missing(server.Purged); missing != "" {
 		return fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
 	}
 	executed := server.Executed

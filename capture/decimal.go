@@ -11,7 +11,10 @@ import (
 // of the point, with shorter groups at the two ends. The first bit is inverted; negative
 // numbers have all bits inverted.
 
-const groupDigits = 9
+const (
+	groupDigits    = 9
+	maxDecimalText = 70 // 65 digits, sign, point, leading zero
+)
 
 // groupBytes gives the bytes that n digits of a group take.
 func groupBytes(n int) int { return [...]int{0, 1, 1, 2, 2, 3, 3, 4, 4, 4}[n] }
@@ -31,7 +34,7 @@ func decimalDecoder(c Column) (decoder, span, error) {
 			if len(b) < size {
 				return 0, binlog.ErrTruncated
 			}
-			v.data = appendDecimal(v.data, b[:size], precision, scale)
+			v.data.appendBytes(appendDecimal(make([]byte, 0, maxDecimalText), b[:size], precision, scale))
 			return size, nil
 		}, s, nil
 	}

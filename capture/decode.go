@@ -164,7 +164,7 @@ func decodeInt32(v *vector, b []byte) (int, error) {
 	if len(b) < 4 {
 		return 0, binlog.ErrTruncated
 	}
-	v.data = append(v.data, b[:4]...)
+	copy(v.data.extend(4), b)
 	return 4, nil
 }
 
@@ -180,7 +180,7 @@ func decodeInt64(v *vector, b []byte) (int, error) {
 	if len(b) < 8 {
 		return 0, binlog.ErrTruncated
 	}
-	v.data = append(v.data, b[:8]...)
+	copy(v.data.extend(8), b)
 	return 8, nil
 }
 
@@ -199,7 +199,7 @@ func decodeUint64AsLong(v *vector, b []byte) (int, error) {
 	if binary.LittleEndian.Uint64(b) > math.MaxInt64 {
 		return 0, errOverflow
 	}
-	v.data = append(v.data, b[:8]...)
+	copy(v.data.extend(8), b)
 	return 8, nil
 }
 
@@ -208,7 +208,7 @@ func decodeFloat(v *vector, b []byte) (int, error) {
 	if len(b) < 4 {
 		return 0, binlog.ErrTruncated
 	}
-	v.data = append(v.data, b[:4]...)
+	copy(v.data.extend(4), b)
 	return 4, nil
 }
 
@@ -216,7 +216,7 @@ func decodeDouble(v *vector, b []byte) (int, error) {
 	if len(b) < 8 {
 		return 0, binlog.ErrTruncated
 	}
-	v.data = append(v.data, b[:8]...)
+	copy(v.data.extend(8), b)
 	return 8, nil
 }
 
@@ -247,7 +247,7 @@ func bitDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
 		if len(b) < size {
 			return 0, binlog.ErrTruncated
 		}
-		v.data = append(v.data, b[:size]...)
+		v.data.appendBytes(b[:size])
 		return size, nil
 	}, s, nil
 }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -136,23 +137,17 @@ type jsonContainer struct {
 	large bool
 }
 
-func (c jsonContainer) number(at int) (int, error) {
-	if at < 0 || at+c.wide > len(c.b) {
-		return 0, errBadJSON
-	}
+// number reads a count or offset; the caller has checked that it is inside b.
+func (c *jsonContainer) number(at int) int {
 	if c.large {
-		return int(binary.LittleEndian.Uint32(c.b[at:])), nil
+		return int(binary.LittleEndian.Uint32(c.b[at:]))
 	}
-	return int(binary.LittleEndian.Uint16(c.b[at:])), nil
+	return int(binary.LittleEndian.Uint16(c.b[at:]))
 }
 
 // key gives the key whose entry is at the given place.
-func (c jsonContainer) key(at int) ([]byte, error) {
-	offset, err := c.number(at)
-	if err != nil || at+c.wide+2 > len(c.b) {
-		return nil, errBadJSON
-	}
-	n := int(binary.LittleEndian.Uint16(c.b[at+c.wide:]))
+func (c *jsonContainer) key(at int) ([]byte, error) {
+	offset, n := c.number(at), int(binary.LittleEndian.Uint16(c.b[at+c.wide:]))
 	if offset+n > len(c.b) {
 		return nil, errBadJSON
 	}
@@ -160,22 +155,18 @@ func (c jsonContainer) key(at int) ([]byte, error) {
 }
 
 // inline reports whether a value of that kind stands in its entry rather than behind it.
-func (c jsonContainer) inline(kind byte) bool {
-	return kind == jsonLiteral || kind == jsonInt16 || kind == jsonUint16 ||
-		c.large && (kind == jsonInt32 || kind == jsonUint32)
+func (c *jsonContainer) inline(kind byte) bool {
+	return kind >= jsonLiteral && kind <= jsonUint16 || c.large && (kind == jsonInt32 || kind == jsonUint32)
 }
 
 // value renders the value whose entry is at the given place.
-func (c jsonContainer) value(dst []byte, at int, bounds jsonBounds) ([]byte, error) {
-	if at < 0 || at+1+c.wide > len(c.b) {
-		return dst, errBadJSON
-	}
+func (c *jsonContainer) value(dst []byte, at int, bounds jsonBounds) ([]byte, error) {
 	kind := c.b[at]
 	if c.inline(kind) {
-		return appendJSONScalar(dst, kind, c.b[at+1:at+1+c.wide])
+		return appendJSONScalar(dst, kind, c.b[at+1:])
 	}
-	offset, err := c.number(at + 1)
-	if err != nil || offset > len(c.b) || offset <= at {
+	offset := c.number(at + 1)
+	if offset > len(c.b) || offset <= at {
 		return dst, errBadJSON // values stand behind their entries: no offset can loop
 	}
 	bounds.depth++
@@ -187,31 +178,33 @@ func appendJSONContainer(dst []byte, kind byte, b []byte, bounds jsonBounds) ([]
 	if kind == jsonLargeObject || kind == jsonLargeArray {
 		c.wide, c.large = 4, true
 	}
-	object := kind == jsonSmallObject || kind == jsonLargeObject
-	n, err := c.number(0)
-	if err != nil || n > len(b) {
+	if len(b) < 2*c.wide {
 		return dst, errBadJSON
 	}
-	keyAt, keySize := 2*c.wide, 0
-	open, end := byte('['), byte(']')
-	if object {
-		keySize = c.wide + 2
-		open, end = '{', '}'
+	n := c.number(0)
+	keySize, open, end := 0, byte('['), byte(']')
+	if kind == jsonSmallObject || kind == jsonLargeObject {
+		keySize, open, end = c.wide+2, '{', '}'
 	}
+	keyAt, valueSize := 2*c.wide, 1+c.wide
 	valueAt := keyAt + n*keySize
+	if n > len(b) || valueAt+n*valueSize > len(b) {
+		return dst, errBadJSON
+	}
 	dst = append(dst, open)
 	for i := range n {
 		if i > 0 {
-			dst = append(dst, ", "...)
+			dst = append(dst, ',', ' ')
 		}
-		if object {
+		if keySize > 0 {
 			key, err := c.key(keyAt + i*keySize)
 			if err != nil {
 				return dst, err
 			}
-			dst = append(appendJSONString(dst, key), ": "...)
+			dst = append(appendJSONString(dst, key), ':', ' ')
 		}
-		if dst, err = c.value(dst, valueAt+i*(1+c.wide), bounds); err != nil {
+		var err error
+		if dst, err = c.value(dst, valueAt+i*valueSize, bounds); err != nil {
 			return dst, err
 		}
 	}
@@ -326,25 +319,41 @@ func appendJSONDouble(dst []byte, f float64) []byte {
 		}
 		return append(dst, "0.0"...)
 	}
-	start := len(dst)
-	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
-	e := start
-	for dst[e] != 'e' {
-		e++
+	var buf [32]byte
+	text := strconv.AppendFloat(buf[:0], f, 'e', -1, 64) // d.ddde±xx, or de±xx
+	if text[0] == '-' {
+		dst, text = append(dst, '-'), text[1:]
 	}
-	exponent, _ := strconv.Atoi(string(dst[e+1:])) // written by AppendFloat: always a number
-	digits := e - start - 1
-	if dst[start] == '-' {
-		digits--
+	e := bytes.IndexByte(text, 'e')
+	exponent, _ := strconv.Atoi(string(text[e+1:])) // written by AppendFloat: always a number
+	if digits := e - 1; exponent < -15 || exponent > 15 || exponent == 15 && digits <= 16 {
+		dst = append(append(dst, text[:e]...), 'e')
+		return strconv.AppendInt(dst, int64(exponent), 10)
 	}
-	if exponent < -15 || exponent > 15 || exponent == 15 && digits <= 16 {
-		return strconv.AppendInt(append(dst[:e], 'e'), int64(exponent), 10)
+	if e > 1 { // take the point out
+		text[1] = text[0]
+		text, e = text[1:], e-1
 	}
-	dst = strconv.AppendFloat(dst[:start], f, 'f', -1, 64)
-	for _, c := range dst[start:] {
-		if c == '.' {
-			return dst
+	return appendPlain(dst, text[:e], exponent)
+}
+
+// appendPlain renders digits with the point behind the first exponent+1 of them.
+func appendPlain(dst, digits []byte, exponent int) []byte {
+	if exponent < 0 {
+		dst = append(dst, '0', '.')
+		for range -exponent - 1 {
+			dst = append(dst, '0')
 		}
+		return append(dst, digits...)
 	}
-	return append(dst, ".0"...)
+	whole := exponent + 1
+	if whole < len(digits) {
+		dst = append(append(dst, digits[:whole]...), '.')
+		return append(dst, digits[whole:]...)
+	}
+	dst = append(dst, digits...)
+	for range whole - len(digits) {
+		dst = append(dst, '0')
+	}
+	return append(dst, '.', '0')
 }

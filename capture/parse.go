@@ -46,14 +46,11 @@ func columnParser(c Column, dt arrow.DataType) (parser, error) {
 	if decode == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnsupportedType, c.SQLType())
 	}
-	return func(v *vector, text []byte) (err error) {
-		v.data, err = decode(v.data, text)
-		return err
-	}, nil
+	return func(v *vector, text []byte) error { return decode(&v.data, text) }, nil
 }
 
 func parseBytes(v *vector, text []byte) error {
-	v.data = append(v.data, text...)
+	v.data.appendBytes(text)
 	return nil
 }
 

@@ -181,7 +181,7 @@ type Server struct {
 	Version    string
 	ID         string // as binlog.Dump.Server: every connection must reach the same one
 	Executed   Position
-	Purged     Position // MySQL only: what the log no longer holds
+	Purged     Position // what the log no longer holds; empty on MariaDB, which does not tell
 	Collations map[uint64]string
 }
 
@@ -204,6 +204,7 @@ func Describe(ctx context.Context, db *sql.DB) (Server, error) {
 	if s.Executed, err = Executed(ctx, db, s.Flavor); err != nil {
 		return s, err
 	}
+	s.Purged = EmptyPosition(s.Flavor)
 	if s.Flavor == MySQL {
 		s.Purged, err = queryPosition(ctx, db, s.Flavor, "SELECT @@GLOBAL.gtid_purged")
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cdcd/capture/binlog"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // Limits bound a Segment. A Segment ends with the transaction that reaches one of them; it
@@ -37,6 +38,7 @@ type StreamConfig struct {
 	Tables []Capture
 	Wanted func(Name) bool // which tables that come into being are reported
 	Limits Limits
+	Memory memory.Allocator // of the batches
 	Logger *slog.Logger
 }
 
@@ -100,7 +102,7 @@ func NewStream(cfg StreamConfig) (*Stream, error) {
 // Capture adds a table. Rows of transactions that the stream has not ended yet are
 // delivered from the next TABLE_MAP on.
 func (s *Stream) Capture(c Capture) error {
-	buffer, err := newRowBuffer(c.Table, c.Options, c.CommitTime)
+	buffer, err := newRowBuffer(c.Table, c.Options, c.CommitTime, s.cfg.Memory)
 	if err != nil {
 		return err
 	}
@@ -121,10 +123,13 @@ func (s *Stream) Flavor() Flavor { return s.flavor }
 // before the first Next.
 func (s *Stream) Server() string { return s.server }
 
-// Close ends the connection.
+// Close ends the connection and gives the memory of rows that were not delivered back.
 func (s *Stream) Close() {
 	s.disconnect()
 	s.payload.Close()
+	for t := range s.each() {
+		t.buffer.free()
+	}
 }
 
 // Next returns the next segment. It waits until at least one transaction has ended or ctx

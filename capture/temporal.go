@@ -11,6 +11,7 @@ import (
 const (
 	secondsPerDay = 24 * 60 * 60
 	microsPerSec  = 1_000_000
+	maxTimeText   = 24 // -838:59:59.999999 and room
 )
 
 // fractionBytes gives the bytes that n digits of a second's fraction take.
@@ -119,7 +120,7 @@ func decodeTime(v *vector, b []byte, size, digits int) (int, error) {
 	case 2:
 		part *= 100
 	}
-	v.data = appendTime(v.data, negative, whole>>12&0x3ff, whole>>6&63, whole&63, part, digits)
+	v.data.appendBytes(appendTime(make([]byte, 0, maxTimeText), negative, whole>>12&0x3ff, whole>>6&63, whole&63, part, digits))
 	return size, nil
 }
 

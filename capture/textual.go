@@ -47,8 +47,7 @@ func stringDecoder(c Column, s span) (decoder, span, error) {
 		if err != nil {
 			return 0, err
 		}
-		v.data, err = text(v.data, data)
-		return n, err
+		return n, text(&v.data, data)
 	}, s, nil
 }
 
@@ -60,22 +59,26 @@ func binaryDecoder(s span, pad int) (decoder, span, error) {
 		if err != nil {
 			return 0, err
 		}
-		v.data = append(v.data, data...)
-		for i := len(data); i < pad; i++ {
-			v.data = append(v.data, 0)
+		v.data.appendBytes(data)
+		if len(data) < pad {
+			clear(v.data.extend(pad - len(data)))
 		}
 		return n, nil
 	}, s, nil
 }
 
 func jsonDecoder(s span) (decoder, span, error) {
+	var scratch []byte
 	return func(v *vector, b []byte) (int, error) {
 		data, n, err := s.content(b)
 		if err != nil {
 			return 0, err
 		}
-		v.data, err = appendJSON(v.data, data)
-		return n, err
+		if scratch, err = appendJSON(scratch[:0], data); err != nil {
+			return 0, err
+		}
+		v.data.appendBytes(scratch)
+		return n, nil
 	}, s, nil
 }
 
@@ -99,7 +102,7 @@ func enumDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
 			return size, fmt.Errorf("ENUM element %d of %d", i, len(elements))
 		}
 		if i > 0 {
-			v.data = append(v.data, elements[i-1]...)
+			copy(v.data.extend(len(elements[i-1])), elements[i-1])
 		}
 		return size, nil
 	}, span{fixed: size}, nil
@@ -123,15 +126,15 @@ func setDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
 		if len(elements) < 64 && members>>len(elements) != 0 {
 			return size, fmt.Errorf("SET member beyond the %d declared", len(elements))
 		}
-		start := len(v.data)
+		start := len(v.data.b)
 		for i, e := range elements {
 			if members&(1<<i) == 0 {
 				continue
 			}
-			if len(v.data) > start {
-				v.data = append(v.data, ',')
+			if len(v.data.b) > start {
+				v.data.extend(1)[0] = ','
 			}
-			v.data = append(v.data, e...)
+			copy(v.data.extend(len(e)), e)
 		}
 		return size, nil
 	}, span{fixed: size}, nil

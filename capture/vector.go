@@ -9,6 +9,59 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
+// growable is a byte slice whose memory comes from an Arrow allocator.
+type growable struct {
+	mem memory.Allocator
+	b   []byte // its capacity is what was allocated
+}
+
+// extend adds n bytes of undefined content and returns them.
+func (g *growable) extend(n int) []byte {
+	if have := len(g.b); have+n <= cap(g.b) {
+		g.b = g.b[:have+n]
+		return g.b[have:]
+	}
+	return g.enlarge(n)
+}
+
+const smallestBuffer = 1 << 10
+
+// enlarge is extend where the memory does not suffice.
+func (g *growable) enlarge(n int) []byte {
+	have, size := len(g.b), max(2*cap(g.b), smallestBuffer)
+	for size < have+n {
+		size *= 2
+	}
+	bigger := g.mem.Allocate(size)
+	copy(bigger, g.b)
+	g.free()
+	g.b = bigger[: have+n : size]
+	return g.b[have:]
+}
+
+// appendBytes adds a copy of p.
+func (g *growable) appendBytes(p []byte) { copy(g.extend(len(p)), p) }
+
+// cut drops the bytes from n on.
+func (g *growable) cut(n int) { g.b = g.b[:n] }
+
+func (g *growable) free() {
+	if cap(g.b) > 0 {
+		g.mem.Free(g.b[:cap(g.b)])
+	}
+	g.b = nil
+}
+
+// buffer hands the memory over to Arrow, which frees it at the last Release.
+func (g *growable) buffer() *memory.Buffer {
+	if cap(g.b) == 0 {
+		return memory.NewBufferBytes(nil)
+	}
+	out := memory.NewBufferWithAllocator(g.b[:cap(g.b)], g.mem)
+	g.b = nil
+	return out
+}
+
 // layout says how a vector keeps its values.
 type layout uint8
 
@@ -18,22 +71,24 @@ const (
 	layoutBits                // one bit a value
 )
 
+const offsetSize = 4
+
 // vector collects one column's values in the form of Arrow's buffers, so that handing them
-// over copies nothing. Values are appended to data by the column's decoder; commit or
+// over copies nothing. A decoder appends the value of the open row to data; commit or
 // appendNull then closes the row.
 type vector struct {
 	dtype   arrow.DataType
 	layout  layout
 	width   int
-	data    []byte
-	offsets []int32 // layoutBytes: rows+1 of them
-	valid   []byte  // bitmap; nil while there is no null
+	data    growable
+	offsets growable // layoutBytes: rows+1 32-bit numbers
+	valid   growable // bitmap; empty while there is no null
 	rows    int
 	nulls   int
 }
 
-func newVector(dtype arrow.DataType) vector {
-	v := vector{dtype: dtype}
+func newVector(dtype arrow.DataType, mem memory.Allocator) vector {
+	v := vector{dtype: dtype, data: growable{mem: mem}, offsets: growable{mem: mem}, valid: growable{mem: mem}}
 	switch t := dtype.(type) {
 	case *arrow.BooleanType:
 		v.layout = layoutBits
@@ -41,18 +96,27 @@ func newVector(dtype arrow.DataType) vector {
 		v.width = t.Bytes()
 	default:
 		v.layout = layoutBytes
-		v.offsets = []int32{0}
+		v.pushOffset()
 	}
 	return v
+}
+
+func (v *vector) pushOffset() {
+	binary.LittleEndian.PutUint32(v.offsets.extend(offsetSize), uint32(len(v.data.b)))
+}
+
+// offset gives where the value of a row begins in data.
+func (v *vector) offset(row int) int {
+	return int(binary.LittleEndian.Uint32(v.offsets.b[row*offsetSize:]))
 }
 
 // commit closes a row whose value has been appended to data.
 func (v *vector) commit() {
 	if v.layout == layoutBytes {
-		v.offsets = append(v.offsets, int32(len(v.data)))
+		v.pushOffset()
 	}
-	if v.valid != nil {
-		v.setValid(v.rows)
+	if v.nulls > 0 {
+		v.pushValid(1)
 	}
 	v.rows++
 }
@@ -61,65 +125,68 @@ func (v *vector) commit() {
 func (v *vector) appendNull() {
 	switch v.layout {
 	case layoutBytes:
-		v.offsets = append(v.offsets, int32(len(v.data)))
+		v.pushOffset()
 	case layoutBits:
 		v.appendBit(false)
 	default:
-		v.data = append(v.data, make([]byte, v.width)...)
+		clear(v.data.extend(v.width))
 	}
-	if v.valid == nil {
-		v.makeValid()
+	if v.nulls == 0 {
+		v.startValid()
 	}
-	if v.rows&7 == 0 && v.rows>>3 == len(v.valid) {
-		v.valid = append(v.valid, 0)
-	}
+	v.pushValid(0)
 	v.rows++
 	v.nulls++
 }
 
-// makeValid starts the bitmap with every row so far valid.
-func (v *vector) makeValid() {
-	v.valid = make([]byte, (v.rows+7)/8, max(64, (v.rows+7)/8*2))
-	for i := range v.rows {
-		v.valid[i>>3] |= 1 << (i & 7)
+// startValid begins the bitmap with every row so far valid.
+func (v *vector) startValid() {
+	v.valid.cut(0)
+	for i := range v.valid.extend((v.rows + 7) / 8) {
+		v.valid.b[i] = 0xff
 	}
+	clearBits(v.valid.b, v.rows)
 }
 
-func (v *vector) setValid(row int) {
-	if row>>3 == len(v.valid) {
-		v.valid = append(v.valid, 0)
+// pushValid adds the open row's bit.
+func (v *vector) pushValid(bit byte) {
+	if v.rows>>3 == len(v.valid.b) {
+		v.valid.extend(1)[0] = 0
 	}
-	v.valid[row>>3] |= 1 << (row & 7)
+	v.valid.b[v.rows>>3] |= bit << (v.rows & 7)
 }
 
-// appendBit appends the value of a boolean row that is not closed yet.
+// appendBit appends the value of the open row of a boolean vector.
 func (v *vector) appendBit(set bool) {
-	if v.rows>>3 == len(v.data) {
-		v.data = append(v.data, 0)
+	if v.rows>>3 == len(v.data.b) {
+		v.data.extend(1)[0] = 0
 	}
 	if set {
-		v.data[v.rows>>3] |= 1 << (v.rows & 7)
+		v.data.b[v.rows>>3] |= 1 << (v.rows & 7)
 	}
 }
 
-func (v *vector) appendInt32(x int32) { v.data = binary.LittleEndian.AppendUint32(v.data, uint32(x)) }
+func (v *vector) appendInt32(x int32) { binary.LittleEndian.PutUint32(v.data.extend(4), uint32(x)) }
 
-func (v *vector) appendInt64(x int64) { v.data = binary.LittleEndian.AppendUint64(v.data, uint64(x)) }
+func (v *vector) appendInt64(x int64) { binary.LittleEndian.PutUint64(v.data.extend(8), uint64(x)) }
 
 // appendInt128 appends a two's complement 128-bit number.
 func (v *vector) appendInt128(hi int64, lo uint64) {
-	v.data = binary.LittleEndian.AppendUint64(v.data, lo)
-	v.data = binary.LittleEndian.AppendUint64(v.data, uint64(hi))
+	b := v.data.extend(16)
+	binary.LittleEndian.PutUint64(b, lo)
+	binary.LittleEndian.PutUint64(b[8:], uint64(hi))
 }
 
-// rewind drops what a decoder appended for a row that is not closed, so that the row can
-// be made NULL instead.
+// rewind drops what a decoder appended to the open row, so that it can be made NULL or
+// dropped.
 func (v *vector) rewind() {
 	switch v.layout {
 	case layoutBytes:
-		v.data = v.data[:v.offsets[v.rows]]
+		v.data.cut(v.offset(v.rows))
 	case layoutFixed:
-		v.data = v.data[:v.rows*v.width]
+		v.data.cut(v.rows * v.width)
+	case layoutBits:
+		clearBits(v.data.b, v.rows)
 	}
 }
 
@@ -130,28 +197,27 @@ func (v *vector) truncate(n int) {
 	}
 	switch v.layout {
 	case layoutBytes:
-		v.data = v.data[:v.offsets[n]]
-		v.offsets = v.offsets[:n+1]
+		v.data.cut(v.offset(n))
+		v.offsets.cut((n + 1) * offsetSize)
 	case layoutBits:
-		v.data = truncateBits(v.data, n)
+		v.data.cut((n + 7) / 8)
+		clearBits(v.data.b, n)
 	default:
-		v.data = v.data[:n*v.width]
+		v.data.cut(n * v.width)
 	}
-	if v.valid != nil {
-		v.valid = truncateBits(v.valid, n)
-		v.nulls = n - countBits(v.valid)
+	if v.nulls > 0 {
+		v.valid.cut((n + 7) / 8)
+		clearBits(v.valid.b, n)
+		v.nulls = n - countBits(v.valid.b)
 	}
 	v.rows = n
 }
 
-// truncateBits cuts a bitmap to n bits and clears what is left of its last byte: bits are
-// only ever set after a row is known.
-func truncateBits(b []byte, n int) []byte {
-	b = b[:(n+7)/8]
-	if n&7 != 0 {
+// clearBits clears the bits of the last byte from bit n on: bits are only ever set once.
+func clearBits(b []byte, n int) {
+	if n&7 != 0 && n>>3 < len(b) {
 		b[n>>3] &= 1<<(n&7) - 1
 	}
-	return b
 }
 
 func countBits(b []byte) int {
@@ -163,33 +229,42 @@ func countBits(b []byte) int {
 }
 
 // bytes is the memory the values take.
-func (v *vector) bytes() int { return len(v.data) + 4*len(v.offsets) + len(v.valid) }
+func (v *vector) bytes() int { return len(v.data.b) + len(v.offsets.b) + len(v.valid.b) }
 
 // take hands the values over as an Arrow array, which the caller releases, and leaves v
-// empty with new memory of about the same size.
+// empty.
 func (v *vector) take() arrow.Array {
-	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(v.data)}
+	var buffers []*memory.Buffer
 	if v.nulls > 0 {
-		buffers[0] = memory.NewBufferBytes(v.valid)
+		buffers = append(buffers, v.valid.buffer())
+	} else {
+		v.valid.free()
+		buffers = append(buffers, nil)
 	}
+	size := len(v.data.b)
 	if v.layout == layoutBytes {
-		buffers = []*memory.Buffer{buffers[0], memory.NewBufferBytes(int32Bytes(v.offsets)), buffers[1]}
+		buffers = append(buffers, v.offsets.buffer())
 	}
+	buffers = append(buffers, v.data.buffer())
 	data := array.NewData(v.dtype, v.rows, buffers, nil, v.nulls, 0)
 	defer data.Release()
-	v.reset()
+	for _, b := range buffers {
+		if b != nil {
+			b.Release() // the array holds its own reference
+		}
+	}
+	v.rows, v.nulls = 0, 0
+	if v.data.extend(size); v.layout == layoutBytes {
+		v.data.cut(0)
+		v.pushOffset()
+	}
+	v.data.cut(0)
 	return array.MakeFromData(data)
 }
 
-// reset leaves v empty. Memory that was handed over is not touched again.
-func (v *vector) reset() {
-	data, offsets := len(v.data), len(v.offsets)
-	*v = vector{dtype: v.dtype, layout: v.layout, width: v.width, data: make([]byte, 0, data+data/8)}
-	if v.layout == layoutBytes {
-		v.offsets = append(make([]int32, 0, offsets+offsets/8+1), 0)
-	}
-}
-
-func int32Bytes(s []int32) []byte {
-	return arrow.Int32Traits.CastToBytes(s)
+// free gives the memory back.
+func (v *vector) free() {
+	v.data.free()
+	v.offsets.free()
+	v.valid.free()
 }

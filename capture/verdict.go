@@ -130,18 +130,9 @@ func (t tableSet) mentioned(sql []byte) (Name, bool) {
 		if bytes.Contains(lower, bytes.ToLower([]byte(n.Table))) {
 			return n, true
 		}
-		if !ascii([]byte(n.Table)) && !ascii(sql) {
+		if asciiPrefix([]byte(n.Table)) < len(n.Table) && asciiPrefix(sql) < len(sql) {
 			return n, true
 		}
 	}
 	return Name{}, false
-}
-
-func ascii(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

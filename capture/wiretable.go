@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"cdcd/capture/binlog"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // tableOf reads a table's shape out of the log's description of it. What the log cannot
@@ -107,11 +108,11 @@ func elementsColumnOf(c Column, w binlog.TableMapColumn, charset string) (Column
 		return c, fmt.Errorf("%w: character set %s", ErrUnsupportedType, charset)
 	}
 	for _, e := range w.Elements {
-		text, err := decode(nil, []byte(e))
-		if err != nil {
+		text := growable{mem: memory.DefaultAllocator}
+		if err := decode(&text, []byte(e)); err != nil {
 			return c, fmt.Errorf("element of %s: %w", c.Type, err)
 		}
-		c.Elements = append(c.Elements, string(text))
+		c.Elements = append(c.Elements, string(text.b))
 	}
 	return c, nil
 }

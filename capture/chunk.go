@@ -1,0 +1,297 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// Chunk is the rows of one Range of a table as they were at one moment.
+type Chunk struct {
+	Range Range
+	Batch *Batch // nil when the range is empty; whoever holds the Chunk releases it
+	// High holds every transaction that the rows can show. They may go to the lake once
+	// the stream has delivered all of it.
+	High    Position
+	NoDates int64
+}
+
+// Reader reads tables for the initial load, over one connection of its own. It is used by
+// one goroutine at a time.
+type Reader struct {
+	db     *sql.DB
+	conn   *sql.Conn
+	mem    memory.Allocator
+	flavor Flavor
+	server string
+}
+
+// ErrOtherServer reports a connection that reached another server process than the stream
+// reads from, behind one address. Positions of one say nothing of the other's state.
+var ErrOtherServer = errors.New("the address leads to different servers")
+
+// OpenReader connects to the server that the stream reads, which is named as Stream.Server
+// gives it.
+func OpenReader(ctx context.Context, src Source, flavor Flavor, server string, mem memory.Allocator) (*Reader, error) {
+	db, err := src.Open(map[string]string{"character_set_results": "NULL", "sql_mode": "''"})
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{db: db, mem: mem, flavor: flavor, server: server}
+	if err := r.connect(ctx); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Reader) connect(ctx context.Context) error {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return classify(err)
+	}
+	r.conn = conn
+	noLimit := "SET SESSION max_execution_time = 0"
+	if r.flavor == MariaDB {
+		noLimit = "SET SESSION max_statement_time = 0"
+	}
+	for _, q := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", noLimit} {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	id, err := serverID(ctx, conn, r.flavor)
+	if err != nil {
+		return err
+	}
+	if id != r.server {
+		return fmt.Errorf("%w: %s and %s", ErrOtherServer, id, r.server)
+	}
+	return nil
+}
+
+// Close ends the connection.
+func (r *Reader) Close() {
+	if r.conn != nil {
+		_ = r.conn.Close()
+	}
+	_ = r.db.Close()
+}
+
+// Bound finds where a chunk of about rows rows that begins after the given key ends, but
+// not beyond limit. last is true where fewer rows are left: then the chunk ends at limit.
+func (r *Reader) Bound(ctx context.Context, t *Table, within Range, rows int) (b Bound, last bool, err error) {
+	key := t.KeyColumns()
+	expressions := make([]string, len(key))
+	for i, c := range key {
+		expressions[i] = keyExpression(c)
+	}
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d",
+		strings.Join(expressions, ", "), t.Name.SQL(), within.condition(key), orderBy(key), rows-1)
+	values, targets := rawTargets(len(key))
+	result, err := r.conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, false, err
+	}
+	defer result.Close()
+	if !result.Next() {
+		return within.UpTo, true, result.Err()
+	}
+	if err := result.Scan(targets...); err != nil {
+		return nil, false, err
+	}
+	for i, c := range key {
+		l, err := literal(c, values[i])
+		if err != nil {
+			return nil, false, err
+		}
+		b = append(b, l)
+	}
+	return b, sameBound(b, within.UpTo), nil
+}
+
+func rawTargets(n int) ([]sql.RawBytes, []any) {
+	values := make([]sql.RawBytes, n)
+	targets := make([]any, n)
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	return values, targets
+}
+
+// Read reads a range of a table in a state that contains at least the transactions of
+// after.
+func (r *Reader) Read(ctx context.Context, c Capture, within Range, after Position) (*Chunk, error) {
+	chunk := &Chunk{Range: within}
+	err := r.view(ctx, after, func() (err error) {
+		chunk.Batch, chunk.NoDates, err = r.selectRange(ctx, c, within)
+		return err
+	}, &chunk.High)
+	if err != nil {
+		if chunk.Batch != nil {
+			chunk.Batch.Release()
+		}
+		return nil, fmt.Errorf("read %s: %w", c.Table.Name, err)
+	}
+	return chunk, nil
+}
+
+// view runs read in a state of the server that contains after, and sets high to a position
+// that contains everything read can have seen.
+func (r *Reader) view(ctx context.Context, after Position, read func() error, high *Position) (err error) {
+	if r.flavor == MariaDB {
+		return r.viewMariaDB(ctx, after, read, high)
+	}
+	if err := r.waitExecuted(ctx, after); err != nil {
+		return err
+	}
+	if err := read(); err != nil { // one statement: its read view is opened now
+		return err
+	}
+	*high, err = Executed(ctx, r.conn, r.flavor)
+	return err
+}
+
+// waitExecuted waits until the server shows what the stream has delivered: the log runs
+// ahead of it.
+func (r *Reader) waitExecuted(ctx context.Context, after Position) error {
+	if after.IsEmpty() {
+		return nil
+	}
+	for deadline := time.Now().Add(visibleWithin); ; {
+		var timedOut int
+		if err := r.conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", after.String()).Scan(&timedOut); err != nil {
+			return err
+		}
+		if timedOut == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server does not show transactions of its own log after %v", visibleWithin)
+		}
+	}
+}
+
+// viewMariaDB opens a snapshot and asks for its exact position. The position that MariaDB
+// shows as executed moves before the engine commits, so it is not to be trusted here.
+func (r *Reader) viewMariaDB(ctx context.Context, after Position, read func() error, high *Position) error {
+	for deadline := time.Now().Add(visibleWithin); ; {
+		if _, err := r.conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+			return err
+		}
+		at, err := r.snapshotPosition(ctx)
+		if err == nil && at.Covers(after) {
+			*high = at
+			err = read()
+			_, endErr := r.conn.ExecContext(ctx, "COMMIT")
+			return errors.Join(err, endErr)
+		}
+		_, endErr := r.conn.ExecContext(ctx, "ROLLBACK")
+		if err := errors.Join(err, endErr); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server does not show transactions of its own log after %v", visibleWithin)
+		}
+		if err := sleep(ctx, snapshotRetry); err != nil {
+			return err
+		}
+	}
+}
+
+const snapshotRetry = 20 * time.Millisecond
+
+// snapshotPosition gives the position of the open consistent snapshot.
+func (r *Reader) snapshotPosition(ctx context.Context) (Position, error) {
+	status := map[string]string{}
+	rows, err := r.conn.QueryContext(ctx, "SHOW SESSION STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')")
+	if err != nil {
+		return Position{}, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return Position{}, err
+		}
+		status[strings.ToLower(name)] = value
+	}
+	if err := rows.Err(); err != nil {
+		return Position{}, err
+	}
+	var text sql.NullString
+	err = r.conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, "+status["binlog_snapshot_position"]+")", status["binlog_snapshot_file"]).Scan(&text)
+	if err != nil {
+		return Position{}, err
+	}
+	if !text.Valid {
+		return Position{}, errors.New("the server does not know the position of its own snapshot")
+	}
+	return ParsePosition(MariaDB, text.String)
+}
+
+// selectRange reads the rows of a range. The Batch is nil where there are none.
+func (r *Reader) selectRange(ctx context.Context, c Capture, within Range) (*Batch, int64, error) {
+	b, err := newRowBuffer(c.Table, c.Options, c.CommitTime, r.mem)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer b.free()
+	parsers := make([]parser, len(c.Table.Columns))
+	expressions := make([]string, len(c.Table.Columns))
+	for i, col := range c.Table.Columns {
+		if parsers[i], err = columnParser(col, b.schema.Field(i).Type); err != nil {
+			return nil, 0, err
+		}
+		expressions[i] = selectExpression(col)
+	}
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s",
+		strings.Join(expressions, ", "), c.Table.Name.SQL(), within.condition(c.Table.KeyColumns())))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	if err := b.fill(rows, parsers); err != nil {
+		return nil, 0, err
+	}
+	if len(b.ops) == 0 {
+		return nil, b.noDates, nil
+	}
+	noDates := b.noDates
+	return b.take(), noDates, nil
+}
+
+// selectExpression is how a column is read so that the text protocol loses nothing: a
+// FLOAT would be rounded to six digits.
+func selectExpression(c Column) string {
+	if c.Type == TypeFloat {
+		return "CAST(" + quoteName(c.Name) + " AS DOUBLE)"
+	}
+	return quoteName(c.Name)
+}
+
+// fill appends all rows of a result.
+func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
+	values, targets := rawTargets(len(parsers))
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		for i, parse := range parsers {
+			if values[i] == nil {
+				b.columns[i].appendNull()
+				continue
+			}
+			if err := b.closeColumn(i, parse(&b.columns[i], values[i])); err != nil {
+				return err
+			}
+		}
+		b.closeRow(OpLoad, time.Time{})
+	}
+	return rows.Err()
+}
