@@ -11,10 +11,10 @@ import (
 type TypeOptions struct {
 	// UnsignedBigintAsLong maps BIGINT UNSIGNED to a 64-bit integer instead of
 	// decimal(20,0). A value above 2^63-1 then is an error.
-	UnsignedBigintAsLong bool
+	UnsignedBigintAsLong bool `json:"bigint-unsigned-as-long,omitempty"`
 	// ZeroDateAsNull reads dates that are none ('0000-00-00', '2024-02-00', '2024-02-31')
-	// as NULL, counted, instead of as an error.
-	ZeroDateAsNull bool
+	// as NULL, counted, instead of as an error. It changes no type, so it may change over time.
+	ZeroDateAsNull bool `json:"-"`
 }
 
 // maxDecimal is the largest precision of an exact decimal in Arrow and Iceberg.

@@ -27,11 +27,11 @@ func layers() map[string]int {
 // import it from production code.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/go-mysql-org/go-mysql":   {"capture"},
-		"github.com/go-sql-driver/mysql":     {"capture"},
-		"github.com/apache/iceberg-go":       {"table", "compaction"},
-		"go.yaml.in/yaml/v4":                 {"cmd"},
-		"github.com/alecthomas/kong":         {"cmd"},
+		"github.com/go-mysql-org/go-mysql":    {"capture"},
+		"github.com/go-sql-driver/mysql":      {"capture"},
+		"github.com/apache/iceberg-go":        {"table", "compaction"},
+		"go.yaml.in/yaml/v4":                  {"cmd"},
+		"github.com/alecthomas/kong":          {"cmd"},
 		"github.com/prometheus/client_golang": {"cmd"},
 	}
 }

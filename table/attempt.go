@@ -1,0 +1,303 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/apache/iceberg-go"
+	iceio "github.com/apache/iceberg-go/io"
+	icetable "github.com/apache/iceberg-go/table"
+	"github.com/apache/iceberg-go/table/dv"
+	"github.com/google/uuid"
+)
+
+// Attempt is one try to put a Delta on top of a Head. Every object of it is uploaded; what
+// is left is one call to the catalog, which may be made again as it is while its outcome is
+// open.
+type Attempt struct {
+	Head     *Head
+	Snapshot int64 // the id of the new snapshot
+
+	requirements []icetable.Requirement
+	updates      []icetable.Update
+	list         []byte            // the manifest list
+	written      map[string][]byte // the manifests of this attempt, by path
+	bits         map[string]*bitmap
+}
+
+// assembly is an attempt in the making.
+type assembly struct {
+	head    *Head
+	content *content
+	delta   *Delta
+	mark    Mark
+	names   *namer
+	id      int64
+	objects []object
+	vectors map[string]iceberg.DataFile // new deletion vectors, by data file
+	bits    map[string]*bitmap          // their positions
+	plan    *manifestPlan
+	written map[string][]byte
+	tally   tally
+}
+
+// tally counts what a commit adds and removes, for the summary.
+type tally struct {
+	addedFiles, addedRows, addedBytes          int64
+	addedVectors, addedPositions, vectorBytes  int64
+	goneVectors, gonePositions, goneVectorSize int64
+}
+
+// newSnapshotID makes an id that nobody else will: 63 random bits.
+func newSnapshotID() int64 {
+	u := uuid.New()
+	var v uint64
+	for _, b := range [][]byte{u[:8], u[8:]} {
+		for i, x := range b {
+			v ^= uint64(x) << (8 * i)
+		}
+	}
+	return int64(v &^ (1 << 63))
+}
+
+// assemble builds the objects of a commit in memory.
+func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
+	a := &assembly{
+		head: h, content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(),
+		vectors: map[string]iceberg.DataFile{}, bits: map[string]*bitmap{}, written: map[string][]byte{},
+	}
+	added := map[string]int32{}
+	for _, f := range d.files {
+		if c.files[f.FilePath()] != nil {
+			return nil, fmt.Errorf("%w: data file %s is there already", ErrCorrupt, f.FilePath())
+		}
+		added[f.FilePath()] = f.SpecID()
+		a.tally.addedFiles++
+		a.tally.addedRows += f.Count()
+		a.tally.addedBytes += f.FileSizeBytes()
+	}
+	touched := slices.Sorted(maps.Keys(d.deletes))
+	for _, path := range touched {
+		if err := a.buildVector(path); err != nil {
+			return nil, err
+		}
+	}
+	a.plan = planManifests(c, added, touched)
+	return a, nil
+}
+
+// buildVector makes the new deletion vector of one data file: the positions it had and
+// the new ones.
+func (a *assembly) buildVector(path string) error {
+	all := dv.NewRoaringPositionBitmap()
+	rows, spec := int64(0), int32(0)
+	if f := a.content.files[path]; f != nil {
+		rows, spec = f.rows, f.spec
+		old, err := a.content.bits(f)
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			all.Or(old)
+		}
+	} else if f := a.delta.file(path); f != nil {
+		rows, spec = f.Count(), f.SpecID()
+	} else {
+		return fmt.Errorf("%w: positions deleted in %s, which is not live", ErrCorrupt, path)
+	}
+	all.Or(a.delta.deletes[path])
+	if all.Cardinality() > rows {
+		return fmt.Errorf("%w: %d positions deleted of %d rows in %s", ErrCorrupt, all.Cardinality(), rows, path)
+	}
+	w := dv.NewDVWriter(a, a.specByID)
+	w.Load(path, all, spec, nil)
+	files, err := w.Flush(context.Background(), a.names.vector())
+	if err != nil {
+		return err
+	}
+	a.vectors[path], a.bits[path] = files[0], all
+	a.tally.addedVectors++
+	a.tally.addedPositions += files[0].Count()
+	a.tally.vectorBytes += vectorSize(files[0])
+	return nil
+}
+
+func (a *assembly) specByID(id int32) *iceberg.PartitionSpec {
+	return a.head.meta.PartitionSpecByID(int(id))
+}
+
+// vectorSize is the size that a summary counts for a deletion vector.
+func vectorSize(f iceberg.DataFile) int64 {
+	if n := f.ContentSizeInBytes(); n != nil {
+		return *n
+	}
+	return f.FileSizeBytes()
+}
+
+// The library writes vectors through a file system; the assembly is one that keeps them.
+var _ iceio.WriteFileIO = (*assembly)(nil)
+
+// WriteFile keeps an object for the upload.
+func (a *assembly) WriteFile(path string, content []byte) error {
+	a.objects = append(a.objects, object{path, content})
+	return nil
+}
+
+// Create is not used by what writes into an assembly.
+func (a *assembly) Create(string) (iceio.FileWriter, error) { return nil, errors.ErrUnsupported }
+
+// Open is not used by what writes into an assembly.
+func (a *assembly) Open(string) (iceio.File, error) { return nil, errors.ErrUnsupported }
+
+// Remove is not used by what writes into an assembly.
+func (a *assembly) Remove(string) error { return errors.ErrUnsupported }
+
+// manifest writes one manifest.
+func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(w *iceberg.ManifestWriter) error) (iceberg.ManifestFile, error) {
+	var buf bytes.Buffer
+	w, err := iceberg.NewManifestWriter(a.head.meta.Version(), &buf, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, iceberg.WithManifestWriterContent(kind))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(fill(w), w.Close()); err != nil {
+		return nil, err
+	}
+	path := a.names.manifest()
+	a.written[path] = buf.Bytes()
+	a.objects = append(a.objects, object{path, buf.Bytes()})
+	return w.ToManifestFile(path, int64(buf.Len()))
+}
+
+// manifests writes all manifests of the plan and gives the list's content: what is new
+// first, as other writers do.
+func (a *assembly) manifests() ([]iceberg.ManifestFile, error) {
+	var out []iceberg.ManifestFile
+	add := func(m iceberg.ManifestFile, err error) error {
+		out = append(out, m)
+		return err
+	}
+	for _, spec := range a.plan.added {
+		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.addFiles(w, spec) })); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range slices.Sorted(maps.Keys(a.plan.merged)) {
+		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.mergeData(w, a.plan.merged[spec]) })); err != nil {
+			return nil, err
+		}
+	}
+	for _, g := range a.plan.deletes {
+		if err := add(a.manifest(g.spec, iceberg.ManifestContentDeletes, func(w *iceberg.ManifestWriter) error { return a.fillDeletes(w, g) })); err != nil {
+			return nil, err
+		}
+	}
+	return append(append(out, a.plan.keepData...), a.plan.keepDels...), nil
+}
+
+func (a *assembly) addFiles(w *iceberg.ManifestWriter, spec int32) error {
+	for _, f := range a.delta.files {
+		if f.SpecID() != spec {
+			continue
+		}
+		if err := w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &a.id, nil, nil, f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *assembly) mergeData(w *iceberg.ManifestWriter, from []iceberg.ManifestFile) error {
+	for _, m := range from {
+		err := eachEntry(m, a.content.fs, func(_ iceberg.ManifestFile, e iceberg.ManifestEntry) error { return w.Existing(e) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillDeletes writes a group of vectors: replaced ones as deleted and added, others as
+// they were, and those of files that had none.
+func (a *assembly) fillDeletes(w *iceberg.ManifestWriter, g *deleteGroup) error {
+	add := func(path string) error {
+		return w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &a.id, nil, nil, a.vectors[path]))
+	}
+	for _, m := range g.from {
+		for _, path := range slices.Sorted(maps.Keys(m.live)) {
+			old := a.content.files[path].deleted.entry
+			if a.vectors[path] == nil {
+				if err := w.Existing(old); err != nil {
+					return err
+				}
+				continue
+			}
+			a.tally.goneVectors++
+			a.tally.gonePositions += old.DataFile().Count()
+			a.tally.goneVectorSize += vectorSize(old.DataFile())
+			if err := errors.Join(w.Delete(old), add(path)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, path := range g.fresh {
+		if err := add(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeList builds a manifest list and tells how many row ids the snapshot takes.
+func writeList(names *namer, id, sequence, firstRow int64, parent *int64, manifests []iceberg.ManifestFile) (object, int64, error) {
+	var buf bytes.Buffer
+	w, err := iceberg.NewManifestListWriterV3(&buf, id, sequence, firstRow, parent)
+	if err != nil {
+		return object{}, 0, err
+	}
+	if err := errors.Join(w.AddManifests(manifests), w.Close()); err != nil {
+		return object{}, 0, err
+	}
+	return object{names.list(id), buf.Bytes()}, *w.NextRowID() - firstRow, nil
+}
+
+// summary renders the snapshot's summary: Iceberg's counters and the Mark.
+func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, error) {
+	p, err := a.mark.properties()
+	if err != nil {
+		return nil, err
+	}
+	t := a.tally
+	for key, n := range map[string]int64{
+		"added-data-files": t.addedFiles, "added-records": t.addedRows, "added-delete-files": t.addedVectors, "added-dvs": t.addedVectors,
+		"removed-delete-files": t.goneVectors, "removed-dvs": t.goneVectors, "added-position-deletes": t.addedPositions,
+		"removed-position-deletes": t.gonePositions, "added-files-size": t.addedBytes + t.vectorBytes, "removed-files-size": t.goneVectorSize,
+	} {
+		if n != 0 {
+			p[key] = strconv.FormatInt(n, 10)
+		}
+	}
+	for key, change := range map[string]int64{
+		"total-records": t.addedRows, "total-data-files": t.addedFiles, "total-delete-files": t.addedVectors - t.goneVectors,
+		"total-files-size":       t.addedBytes + t.vectorBytes - t.goneVectorSize,
+		"total-position-deletes": t.addedPositions - t.gonePositions, "total-equality-deletes": 0,
+	} {
+		p[key] = strconv.FormatInt(counter(previous, key)+change, 10)
+	}
+	return p, nil
+}
+
+// operation names what the snapshot does, in the specification's words.
+func (a *assembly) operation() icetable.Operation {
+	switch {
+	case len(a.vectors) == 0:
+		return icetable.OpAppend
+	case len(a.delta.files) == 0:
+		return icetable.OpDelete
+	}
+	return icetable.OpOverwrite
+}

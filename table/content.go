@@ -1,0 +1,248 @@
+package table
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apache/iceberg-go"
+	iceio "github.com/apache/iceberg-go/io"
+	"github.com/apache/iceberg-go/table/dv"
+)
+
+// bitmap is a set of row positions.
+type bitmap = dv.RoaringPositionBitmap
+
+// dataFile is a live data file.
+type dataFile struct {
+	path       string
+	spec       int32
+	rows       int64
+	bytes      int64
+	firstRowID int64
+	manifest   string    // that lists it
+	deleted    *deletion // nil: no row is
+}
+
+// deletion is the one deletion vector of a data file.
+type deletion struct {
+	entry    iceberg.ManifestEntry // with explicit sequence numbers
+	manifest string                // that lists it
+	bits     *bitmap               // all deleted positions; nil until needed
+}
+
+// deleteManifest is a manifest of deletion vectors.
+type deleteManifest struct {
+	file iceberg.ManifestFile
+	live map[string]bool // the data files whose vectors it lists
+}
+
+// content is what a table's current snapshot is made of. It belongs to exactly one
+// snapshot; a commit makes a new one out of it.
+type content struct {
+	fs      iceio.IO
+	files   map[string]*dataFile
+	data    []iceberg.ManifestFile     // in the order of the manifest list
+	deletes map[string]*deleteManifest // by path
+}
+
+// loadContent reads all manifests of a head.
+func loadContent(h *Head, fs iceio.IO) (*content, error) {
+	c := &content{fs: fs, files: map[string]*dataFile{}, deletes: map[string]*deleteManifest{}}
+	s := h.meta.CurrentSnapshot()
+	if s == nil {
+		return c, nil
+	}
+	manifests, err := s.Manifests(fs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: read manifest list: %w", h.Name, err)
+	}
+	var deletes []iceberg.ManifestFile
+	for _, m := range manifests {
+		if m.ManifestContent() != iceberg.ManifestContentData {
+			deletes = append(deletes, m)
+			continue
+		}
+		c.data = append(c.data, m)
+		if err := eachEntry(m, fs, c.addFile); err != nil {
+			return nil, fmt.Errorf("%s: %w", h.Name, err)
+		}
+	}
+	for _, m := range deletes { // after the data files that they name
+		if err := eachEntry(m, fs, c.addDeletion); err != nil {
+			return nil, fmt.Errorf("%s: %w", h.Name, err)
+		}
+	}
+	return c, nil
+}
+
+// eachEntry walks the live entries of a manifest.
+func eachEntry(m iceberg.ManifestFile, fs iceio.IO, visit func(iceberg.ManifestFile, iceberg.ManifestEntry) error) error {
+	for e, err := range m.Entries(fs, true) {
+		if err != nil {
+			return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+		}
+		if err := visit(m, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *content) addFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+	d := e.DataFile()
+	if c.files[d.FilePath()] != nil {
+		return fmt.Errorf("%w: data file %s is listed twice", ErrCorrupt, d.FilePath())
+	}
+	if d.FirstRowID() == nil {
+		return fmt.Errorf("%w: data file %s has no first row id", ErrCorrupt, d.FilePath())
+	}
+	c.files[d.FilePath()] = &dataFile{
+		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *d.FirstRowID(), manifest: m.FilePath(),
+	}
+	return nil
+}
+
+func (c *content) addDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+	d := e.DataFile()
+	ref := d.ReferencedDataFile()
+	if d.ContentType() != iceberg.EntryContentPosDeletes || d.FileFormat() != iceberg.PuffinFile || ref == nil {
+		return fmt.Errorf("%w: delete file %s is no deletion vector", ErrForeignShape, d.FilePath())
+	}
+	f := c.files[*ref]
+	switch {
+	case f == nil:
+		return fmt.Errorf("%w: the deletion vector %s is of a file that is not live", ErrCorrupt, d.FilePath())
+	case f.deleted != nil:
+		return fmt.Errorf("%w: two deletion vectors for %s", ErrCorrupt, *ref)
+	}
+	f.deleted = &deletion{entry: e, manifest: m.FilePath()}
+	dm := c.deletes[m.FilePath()]
+	if dm == nil {
+		dm = &deleteManifest{file: m, live: map[string]bool{}}
+		c.deletes[m.FilePath()] = dm
+	}
+	dm.live[*ref] = true
+	return nil
+}
+
+// bits gives the deleted positions of a file, nil where there are none. They must not be
+// changed.
+func (c *content) bits(f *dataFile) (*bitmap, error) {
+	if f.deleted == nil {
+		return nil, nil
+	}
+	if f.deleted.bits == nil {
+		d := f.deleted.entry.DataFile()
+		b, err := dv.ReadDV(c.fs, d)
+		if err != nil {
+			return nil, fmt.Errorf("read deletion vector %s: %w", d.FilePath(), err)
+		}
+		if b.Cardinality() != d.Count() {
+			return nil, fmt.Errorf("%w: deletion vector %s has %d positions, its entry says %d", ErrCorrupt, d.FilePath(), b.Cardinality(), d.Count())
+		}
+		f.deleted.bits = b
+	}
+	return f.deleted.bits, nil
+}
+
+// follow turns the content into that of the snapshot that an attempt made. The attempt's
+// own manifests are decoded again, so that what readers inherit (sequence numbers, row ids)
+// is the library's doing, and not a second opinion of ours.
+func (c *content) follow(a *Attempt) error {
+	list, err := iceberg.ReadManifestList(bytes.NewReader(a.list))
+	if err != nil {
+		return err
+	}
+	was := c.deletes
+	c.data, c.deletes = nil, map[string]*deleteManifest{}
+	var vectors []iceberg.ManifestFile
+	for _, m := range list {
+		if m.ManifestContent() != iceberg.ManifestContentData {
+			vectors = append(vectors, m)
+			continue
+		}
+		c.data = append(c.data, m)
+		if err := a.eachWritten(m, c.placeFile); err != nil {
+			return err
+		}
+	}
+	for _, m := range vectors {
+		if old := was[m.FilePath()]; old != nil {
+			c.deletes[m.FilePath()] = &deleteManifest{file: m, live: old.live}
+			continue
+		}
+		err := a.eachWritten(m, func(m iceberg.ManifestFile, e iceberg.ManifestEntry) error { return c.placeDeletion(m, e, a.bits) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachWritten walks the live entries of a manifest that the attempt wrote; others are
+// passed over.
+func (a *Attempt) eachWritten(m iceberg.ManifestFile, visit func(iceberg.ManifestFile, iceberg.ManifestEntry) error) error {
+	raw := a.written[m.FilePath()]
+	if raw == nil {
+		return nil
+	}
+	entries, err := iceberg.ReadManifest(m, bytes.NewReader(raw), true)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := visit(m, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeFile notes where a file is listed now; new files are added.
+func (c *content) placeFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+	if f := c.files[e.DataFile().FilePath()]; f != nil {
+		f.manifest = m.FilePath()
+		return nil
+	}
+	return c.addFile(m, e)
+}
+
+// placeDeletion notes where a vector is listed now. Positions that are known are kept.
+func (c *content) placeDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry, known map[string]*bitmap) error {
+	ref := e.DataFile().ReferencedDataFile()
+	if ref == nil || c.files[*ref] == nil {
+		return fmt.Errorf("%w: a deletion vector of our own names no live file", ErrCorrupt)
+	}
+	f := c.files[*ref]
+	bits := known[*ref]
+	if bits == nil && f.deleted != nil {
+		bits = f.deleted.bits
+	}
+	f.deleted = nil
+	if err := c.addDeletion(m, e); err != nil {
+		return err
+	}
+	f.deleted.bits = bits
+	return nil
+}
+
+// Stats counts what a snapshot is made of.
+type Stats struct {
+	Files, DeleteFiles        int
+	Rows, DeletedRows         int64
+	Bytes                     int64
+	DataManifests, DVManifest int
+}
+
+func (c *content) stats() Stats {
+	s := Stats{Files: len(c.files), DataManifests: len(c.data), DVManifest: len(c.deletes)}
+	for _, f := range c.files {
+		s.Rows += f.rows
+		s.Bytes += f.bytes
+		if f.deleted != nil {
+			s.DeleteFiles++
+			s.DeletedRows += f.deleted.entry.DataFile().Count()
+		}
+	}
+	return s
+}

@@ -1,0 +1,14 @@
+// Package datafile writes and reads the Parquet data files of one table.
+//
+// # Invariants
+//
+// Rows keep the order in which they were given: the caller derives positions from it.
+//
+// A file either has no _row_id column, and then its rows take the ids that the table gives
+// the file, or it has one that holds the id of every row that existed before and NULL for
+// the others (Iceberg specification, "Row Lineage").
+//
+// Fields carry Iceberg's field ids. Decimals are stored as integers where they fit,
+// as the specification wants. Dictionaries are used only for columns whose values were
+// measured to repeat: on others they cost time and space.
+package datafile

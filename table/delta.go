@@ -1,0 +1,215 @@
+package table
+
+import (
+	"context"
+	"fmt"
+
+	"cdcd/capture"
+	"cdcd/table/fileio"
+	"cdcd/table/keyindex"
+	"cdcd/table/rowset"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table/dv"
+)
+
+// Delta is what an epoch changes in one table: data files to add, all uploaded, and
+// positions to delete, in live files or in the added ones. It is valid for the one
+// snapshot it was made on and does not change.
+type Delta struct {
+	base    int64 // the snapshot
+	files   []iceberg.DataFile
+	deletes map[string]*bitmap // by data file
+	entries []keyindex.Entry   // of all rows in files
+	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
+	Inserted, Updated, Deleted int64
+}
+
+// Empty reports that the Delta changes no row.
+func (d *Delta) Empty() bool { return len(d.files) == 0 && len(d.deletes) == 0 }
+
+func (d *Delta) file(path string) iceberg.DataFile {
+	for _, f := range d.files {
+		if f.FilePath() == path {
+			return f
+		}
+	}
+	return nil
+}
+
+// Builder makes a Delta out of batches. It is used by one goroutine, while nothing else
+// changes the table.
+type Builder struct {
+	t       *Table
+	names   *namer
+	delta   *Delta
+	overlay keyindex.Overlay
+	last    []keyindex.Entry            // of the newest file, not in the overlay yet
+	own     map[uint32]iceberg.DataFile // files of the Delta, by number
+	err     error                       // of reading a deletion vector inside a look-up
+}
+
+// Build begins a Delta on the table's current snapshot. The fence and the epoch go into
+// the names of its files.
+func (t *Table) Build(fence, epoch int64) *Builder {
+	return &Builder{
+		t: t, names: newNamer(t.head.meta.Location(), fence, epoch), own: map[uint32]iceberg.DataFile{},
+		delta: &Delta{base: t.head.Snapshot, deletes: map[string]*bitmap{}},
+	}
+}
+
+// Add brings changes in, in the order of the source after all that were added before. They
+// become one data file at once, so that the batches can be released.
+func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
+	if len(batches) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.overlay.Add(b.last)
+	folded, err := rowset.Fold(batches, b.t.keys)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.t.Name(), err)
+	}
+	before, err := b.resolve(folded)
+	if err != nil {
+		return err
+	}
+	return b.write(batches, folded, before)
+}
+
+// replaced is the row that a key had before, if it had one.
+type replaced struct {
+	was   bool
+	rowID int64 // negative: it gets one only when this Delta lands
+}
+
+// resolve looks every key up and deletes the row it has.
+func (b *Builder) resolve(f *rowset.Folded) ([]replaced, error) {
+	before := make([]replaced, f.Len())
+	found := func(i int, e keyindex.Entry) {
+		before[i] = replaced{was: true, rowID: b.rowID(e)}
+		b.kill(e)
+	}
+	b.overlay.Lookup(f.Keys, b, found)
+	b.t.index.Lookup(f.Keys, b, found)
+	if b.err != nil {
+		return nil, b.err
+	}
+	for i, r := range before {
+		switch {
+		case f.Present[i] && r.was:
+			b.delta.Updated++
+		case f.Present[i]:
+			b.delta.Inserted++
+		case r.was:
+			b.delta.Deleted++
+		}
+	}
+	return before, nil
+}
+
+// rowID gives the _row_id of the row at an entry.
+func (b *Builder) rowID(e keyindex.Entry) int64 {
+	if e.RowID >= 0 {
+		return e.RowID
+	}
+	if b.own[e.File] != nil {
+		return -1
+	}
+	return b.t.byNumber[e.File].firstRowID + int64(e.Pos)
+}
+
+func (b *Builder) kill(e keyindex.Entry) {
+	path := b.t.index.Path(e.File)
+	bits := b.delta.deletes[path]
+	if bits == nil {
+		bits = dv.NewRoaringPositionBitmap()
+		b.delta.deletes[path] = bits
+	}
+	bits.Set(uint64(e.Pos))
+}
+
+// Live tells look-ups which rows are live in the snapshot as this Delta leaves it so far.
+func (b *Builder) Live(file, pos uint32) bool {
+	if bits := b.delta.deletes[b.t.index.Path(file)]; bits != nil && bits.Contains(uint64(pos)) {
+		return false
+	}
+	if b.own[file] != nil {
+		return true
+	}
+	live, err := b.t.live(file, pos)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return live
+}
+
+// LiveFile tells which files are live.
+func (b *Builder) LiveFile(file uint32) bool { return b.own[file] != nil || b.t.LiveFile(file) }
+
+// write makes a data file of the rows that are present.
+func (b *Builder) write(batches []*capture.Batch, f *rowset.Folded, before []replaced) error {
+	places := make([]int, 0, f.Len())
+	for i, present := range f.Present {
+		if present {
+			places = append(places, i)
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	if err := rowset.SortByValue(places, f.Refs, batches, b.t.keys); err != nil {
+		return err
+	}
+	refs, entries, ids := b.arrange(places, f, before)
+	columns, err := rowset.Take(batches, refs, b.t.mem)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, c := range columns {
+			c.Release()
+		}
+	}()
+	path := b.names.dataFile()
+	file, err := b.t.layout.Write(fileio.Disk{}, path, columns, ids)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.t.Name(), err)
+	}
+	number := b.t.index.File(path)
+	for i := range entries {
+		entries[i].File = number
+	}
+	b.own[number] = file
+	b.delta.files = append(b.delta.files, file)
+	b.delta.entries = append(b.delta.entries, entries...)
+	b.last = entries
+	return nil
+}
+
+// arrange gives, in file order, the rows to take, their index entries, and their row ids,
+// which are nil where no row has one.
+func (b *Builder) arrange(places []int, f *rowset.Folded, before []replaced) ([]rowset.Ref, []keyindex.Entry, []int64) {
+	refs := make([]rowset.Ref, len(places))
+	entries := make([]keyindex.Entry, len(places))
+	ids := make([]int64, len(places))
+	some := false
+	for pos, i := range places {
+		refs[pos] = f.Refs[i]
+		ids[pos] = keyindex.ImplicitRowID
+		if before[i].was && before[i].rowID >= 0 {
+			ids[pos], some = before[i].rowID, true
+		}
+		entries[pos] = keyindex.Entry{Key: f.Keys[i], RowID: ids[pos], Pos: uint32(pos)}
+	}
+	if !some {
+		ids = nil
+	}
+	return refs, entries, ids
+}
+
+// Delta gives what was built.
+func (b *Builder) Delta() *Delta {
+	return b.delta
+}

@@ -1,0 +1,35 @@
+// Package table turns batches of row changes into Iceberg snapshots.
+//
+// It maps source tables to Iceberg schemas, folds changes to one row a key, finds the rows
+// they replace in the key index, writes data files and deletion vectors, and builds
+// snapshots by hand, of which a commit is one call to the catalog. It opens no MySQL
+// connection; when and in which order commits happen is package commit's business.
+//
+// # Words
+//
+// A [Head] is a table as loaded. A [Delta] is what an epoch changes in one table; it is
+// valid for the one snapshot it was made on. An [Attempt] is a Delta with every object
+// uploaded, ready to be swapped in. A [Mark] is the position that a snapshot stands for.
+//
+// # Invariants
+//
+// A Mark is written in three places by one catalog commit: the snapshot's summary, the
+// tag cdcd_pos on it, and the table's properties. If the tag or the properties name a
+// snapshot that is not an ancestor of main, somebody rolled the table back, and reading the
+// Mark fails.
+//
+// Every commit asserts the table's uuid, main, the fence branch, schema and partition spec
+// as they were in the Head. No library may rebase it: the catalog's commit is called
+// directly, once.
+//
+// Everything a snapshot names is durable before the snapshot is offered to the catalog.
+//
+// At most one row a key is live in every snapshot; a data file has at most one deletion
+// vector, which names a live file; a deletion vector is alone in its Puffin file.
+//
+// The key index is used only at a snapshot all of whose live files it covers.
+//
+// A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage").
+//
+// Equality deletes are never written. A table that holds foreign ones is refused.
+package table

@@ -1,0 +1,191 @@
+package table
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+)
+
+// The refs that every table of ours has beside main.
+const (
+	// refFence is a branch on a snapshot without parent and content whose summary holds the
+	// fence number. Every commit asserts it.
+	refFence = "cdcd_fence"
+	// refPosition is a tag on the newest snapshot that carries a Mark. It keeps that
+	// snapshot from expiring and shows when main was set back behind it.
+	refPosition = "cdcd_pos"
+)
+
+// Head is a table as loaded: what a commit asserts, and the Mark that main stands for.
+type Head struct {
+	Name     Name
+	UUID     uuid.UUID
+	Snapshot int64 // of main; 0: none
+	Fence    int64 // the number; 0: none
+	Schema   int   // id
+	Spec     int   // id
+	Sequence int64 // the last sequence number
+	NextRow  int64 // the next row id
+	Mark     Mark  // zero while Snapshot is 0
+	Source   Source
+	meta     icetable.Metadata
+	location string // of the metadata file
+}
+
+// Begun reports whether the table has a first snapshot. One without was created by a
+// daemon that ended before it could begin.
+func (h *Head) Begun() bool { return h.Snapshot != 0 }
+
+// Same reports that nothing that a commit depends on differs between two loads.
+func (h *Head) Same(o *Head) bool {
+	return h.UUID == o.UUID && h.Snapshot == o.Snapshot && h.Fence == o.Fence && h.Schema == o.Schema && h.Spec == o.Spec &&
+		h.Sequence == o.Sequence && h.NextRow == o.NextRow
+}
+
+// Rows is the number of rows that the table's current snapshot counts in its summary,
+// deleted ones included, and of those deleted.
+func (h *Head) Rows() (total, deleted int64) {
+	s := h.meta.CurrentSnapshot()
+	if s == nil || s.Summary == nil {
+		return 0, 0
+	}
+	p := s.Summary.Properties
+	return counter(p, "total-records"), counter(p, "total-position-deletes")
+}
+
+// newHead reads a head out of table metadata. pipeline is who asks.
+func newHead(n Name, t *icetable.Table, pipeline string) (*Head, error) {
+	meta := t.Metadata()
+	h := &Head{
+		Name: n, UUID: meta.TableUUID(), Schema: meta.CurrentSchema().ID, Spec: meta.DefaultPartitionSpec(),
+		Sequence: meta.LastSequenceNumber(), NextRow: meta.NextRowID(), meta: meta, location: t.MetadataLocation(),
+	}
+	props := meta.Properties()
+	switch owner, ours := props[keyPipeline]; {
+	case !ours:
+		return nil, fmt.Errorf("%s: %w", n, ErrNotOurs)
+	case owner != pipeline:
+		return nil, fmt.Errorf("%s: %w: %q", n, ErrOtherPipeline, owner)
+	}
+	if meta.Version() < 3 {
+		return nil, fmt.Errorf("%s: %w: format version %d", n, ErrForeignShape, meta.Version())
+	}
+	var err error
+	if h.Source, err = parseSource(props[keySource]); err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
+	}
+	if h.Fence, err = fenceOf(meta); err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
+	}
+	if s := meta.CurrentSnapshot(); s != nil {
+		h.Snapshot = s.SnapshotID
+		if h.Mark, err = readMark(meta, props); err != nil {
+			return nil, fmt.Errorf("%s: %w", n, err)
+		}
+	}
+	return h, nil
+}
+
+func fenceOf(meta icetable.Metadata) (int64, error) {
+	s := meta.SnapshotByName(refFence)
+	if s == nil {
+		return 0, nil
+	}
+	if s.Summary == nil {
+		return 0, fmt.Errorf("%w: the fence has no number", ErrCorrupt)
+	}
+	f, err := strconv.ParseInt(s.Summary.Properties[keyFence], 10, 64)
+	if err != nil || f < 1 {
+		return 0, fmt.Errorf("%w: the fence number is %q", ErrCorrupt, s.Summary.Properties[keyFence])
+	}
+	return f, nil
+}
+
+// fenceSnapshot is the snapshot that the fence branch is on, nil where there is none.
+func fenceSnapshot(meta icetable.Metadata) *int64 {
+	if s := meta.SnapshotByName(refFence); s != nil {
+		return &s.SnapshotID
+	}
+	return nil
+}
+
+// readMark walks back from main to the newest snapshot with a Mark. In between only
+// rewrites that change no row are accepted. The places where the Mark is repeated must not
+// know of a snapshot outside of main's history: then main was set back.
+func readMark(meta icetable.Metadata, props iceberg.Properties) (Mark, error) {
+	ancestors := map[int64]bool{}
+	var found Mark
+	ok := false
+	for s := meta.CurrentSnapshot(); s != nil; s = parentOf(meta, s) {
+		if ancestors[s.SnapshotID] {
+			return Mark{}, fmt.Errorf("%w: main's history is a circle", ErrCorrupt)
+		}
+		ancestors[s.SnapshotID] = true
+		if ok || s.Summary == nil {
+			continue
+		}
+		m, has, err := parseMark(s.Summary.Properties)
+		if err != nil {
+			return Mark{}, fmt.Errorf("%w: snapshot %d: %w", ErrCorrupt, s.SnapshotID, err)
+		}
+		if has {
+			found, ok = m, true
+		} else if s.Summary.Operation != icetable.OpReplace {
+			return Mark{}, fmt.Errorf("%w: snapshot %d (%s)", ErrForeignRows, s.SnapshotID, s.Summary.Operation)
+		}
+	}
+	if err := checkRepeats(meta, props, ancestors); err != nil {
+		return Mark{}, err
+	}
+	if !ok {
+		return Mark{}, fmt.Errorf("%w: no snapshot of main has a position", ErrRolledBack)
+	}
+	return found, nil
+}
+
+func parentOf(meta icetable.Metadata, s *icetable.Snapshot) *icetable.Snapshot {
+	if s.ParentSnapshotID == nil {
+		return nil
+	}
+	return meta.SnapshotByID(*s.ParentSnapshotID)
+}
+
+// checkRepeats compares the tag and the property with main's history.
+func checkRepeats(meta icetable.Metadata, props iceberg.Properties, ancestors map[int64]bool) error {
+	tag := meta.SnapshotByName(refPosition)
+	if tag == nil {
+		return fmt.Errorf("%w: the tag %s is gone", ErrRolledBack, refPosition)
+	}
+	named, err := strconv.ParseInt(props[keySnapshot], 10, 64)
+	if err != nil {
+		return fmt.Errorf("%w: %s is %q", ErrCorrupt, keySnapshot, props[keySnapshot])
+	}
+	if !ancestors[tag.SnapshotID] || !ancestors[named] {
+		return ErrRolledBack
+	}
+	if tag.SnapshotID != named {
+		return fmt.Errorf("%w: tag and property name different snapshots", ErrCorrupt)
+	}
+	return nil
+}
+
+// contains reports whether a snapshot is in main's history.
+func (h *Head) contains(snapshot int64) bool {
+	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
+		if s.SnapshotID == snapshot {
+			return true
+		}
+	}
+	return false
+}
+
+func counter(p iceberg.Properties, key string) int64 {
+	n, err := strconv.ParseInt(p[key], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

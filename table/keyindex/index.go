@@ -1,0 +1,252 @@
+package keyindex
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"cdcd/table/rowset"
+)
+
+// Liveness tells which rows a snapshot shows.
+type Liveness interface {
+	// Live reports whether the row at a position of a file is live.
+	Live(file, pos uint32) bool
+	// LiveFile reports whether the file is part of the snapshot.
+	LiveFile(file uint32) bool
+}
+
+// ErrTwoLive reports a key with two live rows: the table is damaged.
+var ErrTwoLive = errors.New("a key has two live rows")
+
+// onDiskFrom is the size, in entries, from which a run goes to disk: 4 MiB.
+const onDiskFrom = 128 << 10
+
+// Index is the index of one table. It is used by one goroutine at a time.
+type Index struct {
+	dir      string
+	identity string
+	diskFrom int // onDiskFrom, lower in tests
+	secret   rowset.Secret
+	paths    []string // by file number
+	numbers  map[string]uint32
+	covered  map[uint32]bool
+	runs     []*run // newest first
+	next     int    // number of the next run file
+}
+
+// Secret keys the hash of the table's keys.
+func (x *Index) Secret() rowset.Secret { return x.secret }
+
+// File gives the number of a file, assigning one to a file that is new.
+func (x *Index) File(path string) uint32 {
+	n, ok := x.numbers[path]
+	if !ok {
+		n = uint32(len(x.paths))
+		x.paths = append(x.paths, path)
+		x.numbers[path] = n
+	}
+	return n
+}
+
+// Path gives the file of a number.
+func (x *Index) Path(file uint32) string { return x.paths[file] }
+
+// Files is one more than the largest file number.
+func (x *Index) Files() int { return len(x.paths) }
+
+// Covers reports whether all rows of a file are in the index.
+func (x *Index) Covers(path string) bool {
+	n, ok := x.numbers[path]
+	return ok && x.covered[n]
+}
+
+// Len is the number of entries, dead ones included.
+func (x *Index) Len() int {
+	n := 0
+	for _, r := range x.runs {
+		n += len(r.entries)
+	}
+	return n
+}
+
+// Runs is the number of runs, for metrics.
+func (x *Index) Runs() int { return len(x.runs) }
+
+// Add puts entries into the index, which owns the slice from now on. With them the entries
+// of the files in completes are all there.
+func (x *Index) Add(entries []Entry, completes []uint32, live Liveness) error {
+	sortEntries(entries)
+	x.runs = slices.Insert(x.runs, 0, &run{entries: entries, covers: completes})
+	for _, f := range completes {
+		x.covered[f] = true
+	}
+	return x.settle(live)
+}
+
+func sortEntries(es []Entry) {
+	if slices.IsSortedFunc(es, compareEntries) {
+		return
+	}
+	slices.SortFunc(es, compareEntries)
+}
+
+func compareEntries(a, b Entry) int { return a.Key.Compare(b.Key) }
+
+// settle merges runs until each is at most half of the one behind it.
+func (x *Index) settle(live Liveness) error {
+	for i := 0; i+1 < len(x.runs); {
+		if 2*len(x.runs[i].entries) <= len(x.runs[i+1].entries) {
+			i++
+			continue
+		}
+		if err := x.merge(i, live); err != nil {
+			return err
+		}
+		i = max(0, i-1)
+	}
+	return nil
+}
+
+// merge replaces the runs i and i+1 by one.
+func (x *Index) merge(i int, live Liveness) error {
+	old := []*run{x.runs[i], x.runs[i+1]}
+	merged, err := mergeRuns(old[0], old[1], live)
+	if err != nil {
+		return err
+	}
+	onDisk := len(merged.entries) >= x.diskFrom || old[1].name != ""
+	if onDisk {
+		if err := x.store(merged); err != nil {
+			return err
+		}
+	}
+	x.runs = slices.Replace(x.runs, i, i+2, merged)
+	if onDisk {
+		if err := x.writeManifest(); err != nil {
+			return err
+		}
+	}
+	return x.discard(old)
+}
+
+// store writes a run to the next file.
+func (x *Index) store(r *run) error {
+	name := fmt.Sprintf("%08d.run", x.next)
+	x.next++
+	if err := r.write(filepath.Join(x.dir, name), name); err != nil {
+		return fmt.Errorf("write key index: %w", err)
+	}
+	return nil
+}
+
+func (x *Index) discard(old []*run) error {
+	for _, r := range old {
+		name := r.name
+		if err := r.close(); err != nil {
+			return err
+		}
+		if name == "" {
+			continue
+		}
+		if err := os.Remove(filepath.Join(x.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mergeRuns merges two runs, dropping dead entries. Both are sorted.
+func mergeRuns(newer, older *run, live Liveness) (*run, error) {
+	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries))}
+	put := func(e Entry) error {
+		if !live.Live(e.File, e.Pos) {
+			return nil
+		}
+		if n := len(out.entries); n > 0 && out.entries[n-1].Key == e.Key {
+			return fmt.Errorf("%w: positions %d and %d", ErrTwoLive, out.entries[n-1].Pos, e.Pos)
+		}
+		out.entries = append(out.entries, e)
+		return nil
+	}
+	a, b := newer.entries, older.entries
+	for len(a) > 0 || len(b) > 0 {
+		var e Entry
+		if len(b) == 0 || len(a) > 0 && !b[0].Key.Less(a[0].Key) {
+			e, a = a[0], a[1:]
+		} else {
+			e, b = b[0], b[1:]
+		}
+		if err := put(e); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range append(slices.Clone(newer.covers), older.covers...) {
+		if live.LiveFile(f) {
+			out.covers = append(out.covers, f)
+		}
+	}
+	return out, nil
+}
+
+// Overlay is entries of files that are not committed yet. It lives in memory and is looked
+// up before the index.
+type Overlay struct{ runs []*run }
+
+// Add puts the entries of one file into the overlay, which owns the slice from now on.
+func (o *Overlay) Add(entries []Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	sortEntries(entries)
+	o.runs = slices.Insert(o.runs, 0, &run{entries: entries})
+}
+
+// Lookup is as Index.Lookup.
+func (o *Overlay) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
+	lookup(o.runs, keys, live, found)
+}
+
+// Lookup finds the live row of each key. keys are in ascending order; found is called in
+// no order, at most once a key, with the key's place and its entry.
+func (x *Index) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
+	lookup(x.runs, keys, live, found)
+}
+
+func lookup(runs []*run, keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
+	open := make([]int32, len(keys)) // places of keys not found yet
+	for i := range open {
+		open[i] = int32(i)
+	}
+	for _, r := range runs {
+		if len(open) == 0 {
+			return
+		}
+		open = r.lookup(keys, open, live, found)
+	}
+}
+
+// lookup looks for the open keys in one run and returns those still open.
+func (r *run) lookup(keys []rowset.Key, open []int32, live Liveness, found func(i int, e Entry)) []int32 {
+	if n := len(r.entries); n == 0 || r.entries[n-1].Key.Less(keys[open[0]]) || keys[open[len(open)-1]].Less(r.entries[0].Key) {
+		return open
+	}
+	at, left := 0, open[:0]
+	for _, i := range open {
+		at = r.seek(at, keys[i])
+		hit := false
+		for j := at; j < len(r.entries) && r.entries[j].Key == keys[i]; j++ {
+			if live.Live(r.entries[j].File, r.entries[j].Pos) {
+				found(int(i), r.entries[j])
+				hit = true
+				break
+			}
+		}
+		if !hit {
+			left = append(left, i)
+		}
+	}
+	return left
+}

@@ -1,0 +1,340 @@
+package keyindex
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"cdcd/table/rowset"
+	"pgregory.net/rapid"
+)
+
+// lake is the model: files of keys, each row live or dead.
+type lake struct {
+	files map[string][]int // keys by position
+	dead  map[string]map[uint32]bool
+	index *Index
+}
+
+func (l *lake) Live(file, pos uint32) bool {
+	p := l.index.Path(file)
+	return l.LiveFile(file) && !l.dead[p][pos]
+}
+
+func (l *lake) LiveFile(file uint32) bool { return l.files[l.index.Path(file)] != nil }
+
+func (l *lake) at() map[int]string {
+	out := map[int]string{}
+	for f, keys := range l.files {
+		for pos, k := range keys {
+			if !l.dead[f][uint32(pos)] {
+				out[k] = fmt.Sprintf("%s@%d", f, pos)
+			}
+		}
+	}
+	return out
+}
+
+// commit adds a file with new rows of the given keys, killing the older ones.
+func (l *lake) commit(t *rapid.T, name string, keys []int) {
+	for f, old := range l.files {
+		for pos, k := range old {
+			if slices.Contains(keys, k) {
+				l.kill(f, uint32(pos))
+			}
+		}
+	}
+	l.files[name] = keys
+	l.cover(t, name)
+}
+
+func (l *lake) kill(file string, pos uint32) {
+	if l.dead[file] == nil {
+		l.dead[file] = map[uint32]bool{}
+	}
+	l.dead[file][pos] = true
+}
+
+// cover adds a file's rows to the index, as after a commit or after a crash.
+func (l *lake) cover(t *rapid.T, name string) {
+	n := l.index.File(name)
+	var es []Entry
+	for pos, k := range l.files[name] {
+		es = append(es, Entry{Key: keyOf(k), RowID: int64(k * 1000), File: n, Pos: uint32(pos)})
+	}
+	if err := l.index.Add(es, []uint32{n}, l); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < len(l.index.runs); i++ {
+		if a, b := len(l.index.runs[i-1].entries), len(l.index.runs[i].entries); 2*a > b {
+			t.Fatalf("run of %d entries before one of %d", a, b)
+		}
+	}
+}
+
+func keyOf(k int) rowset.Key { return rowset.Key{Hi: uint64(k % 3), Lo: uint64(k)} }
+
+const modelKeys = 40
+
+func (l *lake) check(t *rapid.T) {
+	want := l.at()
+	type pair struct {
+		key rowset.Key
+		k   int
+	}
+	var ps []pair
+	for k := range modelKeys {
+		ps = append(ps, pair{keyOf(k), k})
+	}
+	slices.SortFunc(ps, func(a, b pair) int { return a.key.Compare(b.key) })
+	keys := make([]rowset.Key, len(ps))
+	for i := range ps {
+		keys[i] = ps[i].key
+	}
+	got := map[int]string{}
+	l.index.Lookup(keys, l, func(i int, e Entry) {
+		if got[ps[i].k] != "" {
+			t.Fatalf("key %d found twice", ps[i].k)
+		}
+		got[ps[i].k] = fmt.Sprintf("%s@%d", l.index.Path(e.File), e.Pos)
+	})
+	for k := range modelKeys {
+		if got[k] != want[k] {
+			t.Fatalf("key %d: index %q, lake %q", k, got[k], want[k])
+		}
+	}
+}
+
+// reopen closes the index, cleanly or as a crash does, and opens it again.
+func (l *lake) reopen(t *rapid.T, dir string, clean bool) {
+	var err error
+	if clean {
+		err = l.index.Close(l)
+	} else {
+		err = l.index.Abandon()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, discarded, err := Open(dir, "t")
+	if err != nil || discarded != nil {
+		t.Fatal(err, discarded)
+	}
+	x.diskFrom = 8
+	l.index = x
+	for _, f := range slices.Sorted(keysOf(l.files)) {
+		if covered := x.Covers(f); !covered {
+			if clean {
+				t.Fatalf("%s lost in a clean close", f)
+			}
+			l.cover(t, f)
+		}
+	}
+}
+
+func keysOf[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func TestIndexAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "keyindex")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		x, _, err := Open(dir, "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.diskFrom = 8
+		l := &lake{files: map[string][]int{}, dead: map[string]map[uint32]bool{}, index: x}
+		for step := range rapid.IntRange(1, 25).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "action") {
+			case 0:
+				l.reopen(t, dir, true)
+			case 1:
+				l.reopen(t, dir, false)
+			case 2: // delete rows
+				for f, keys := range l.files {
+					for pos := range keys {
+						if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+							l.kill(f, uint32(pos))
+						}
+					}
+				}
+			case 3: // a file is rewritten: its live rows move
+				l.rewrite(t, step)
+			default:
+				keys := rapid.SliceOfNDistinct(rapid.IntRange(0, modelKeys-1), 1, 12, rapid.ID).Draw(t, "keys")
+				l.commit(t, fmt.Sprintf("f%d", step), keys)
+			}
+			l.check(t)
+		}
+		if err := l.index.Abandon(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// rewrite moves the live rows of one file into a new one, as a compaction does.
+func (l *lake) rewrite(t *rapid.T, step int) {
+	names := slices.Sorted(keysOf(l.files))
+	if len(names) == 0 {
+		return
+	}
+	old := rapid.SampledFrom(names).Draw(t, "file")
+	var keys []int
+	for pos, k := range l.files[old] {
+		if !l.dead[old][uint32(pos)] {
+			keys = append(keys, k)
+		}
+	}
+	delete(l.files, old)
+	l.files[fmt.Sprintf("r%d", step)] = append(keys, modelKeys+step) // never empty
+	l.cover(t, fmt.Sprintf("r%d", step))
+}
+
+func TestDamageIsFound(t *testing.T) {
+	for name, damage := range map[string]func(dir string) error{
+		"bit":       func(dir string) error { return flip(run1(dir), 40) },
+		"header":    func(dir string) error { return flip(run1(dir), 8) },
+		"footer":    func(dir string) error { return flip(run1(dir), -1) },
+		"truncated": func(dir string) error { return os.Truncate(run1(dir), 100) },
+		"gone":      func(dir string) error { return os.Remove(run1(dir)) },
+		"manifest":  func(dir string) error { return flip(filepath.Join(dir, manifestName), 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			build(t, dir, 10)
+			if x, discarded, err := Open(dir, "t"); err != nil || discarded != nil || x.Len() != 10 {
+				t.Fatal("before damage:", discarded, err)
+			}
+			if err := damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			x, discarded, err := Open(dir, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if discarded == nil && name != "gone" || x.Len() != 0 || x.Covers("a") {
+				t.Errorf("damage not found: %v, %d entries", discarded, x.Len())
+			}
+		})
+	}
+}
+
+func TestOtherTableIsDiscarded(t *testing.T) {
+	dir := t.TempDir()
+	secret := build(t, dir, 10)
+	x, discarded, err := Open(dir, "another")
+	if err != nil || discarded == nil || x.Len() != 0 {
+		t.Errorf("discarded %v, %d entries, %v", discarded, x.Len(), err)
+	}
+	if x.Secret() == secret {
+		t.Error("the secret was kept")
+	}
+}
+
+// all is a Liveness that shows everything.
+type all struct{}
+
+func (all) Live(uint32, uint32) bool { return true }
+func (all) LiveFile(uint32) bool     { return true }
+
+func build(t testing.TB, dir string, n int) rowset.Secret {
+	t.Helper()
+	x, _, err := Open(dir, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var es []Entry
+	for i := range n {
+		es = append(es, Entry{Key: rowset.Key{Lo: uint64(i)}, File: x.File("a"), Pos: uint32(i)})
+	}
+	if err := x.Add(es, []uint32{0}, all{}); err != nil {
+		t.Fatal(err)
+	}
+	secret := x.Secret()
+	if err := x.Close(all{}); err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+func run1(dir string) string { return filepath.Join(dir, "00000000.run") }
+
+func flip(path string, at int) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 0xff
+	return os.WriteFile(path, b, 0o600)
+}
+
+func TestTwoLiveRowsAreFound(t *testing.T) {
+	x, _, err := Open(t.TempDir(), "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(path string) error {
+		f := x.File(path)
+		return x.Add([]Entry{{Key: rowset.Key{Lo: 1}, File: f}}, []uint32{f}, all{})
+	}
+	if err := errors.Join(add("a"), add("b")); !errors.Is(err, ErrTwoLive) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOverlay(t *testing.T) {
+	var o Overlay
+	o.Add([]Entry{{Key: rowset.Key{Lo: 2}, File: 1, Pos: 7}, {Key: rowset.Key{Lo: 1}, File: 1, Pos: 8}})
+	o.Add([]Entry{{Key: rowset.Key{Lo: 3}, File: 2, Pos: 9}})
+	got := map[int]uint32{}
+	o.Lookup([]rowset.Key{{Lo: 1}, {Lo: 3}, {Lo: 4}}, all{}, func(i int, e Entry) { got[i] = e.Pos })
+	if len(got) != 2 || got[0] != 8 || got[1] != 9 {
+		t.Error(got)
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{1_000_000} {
+		dir := b.TempDir()
+		build(b, dir, n)
+		x, _, err := Open(dir, "t")
+		if err != nil {
+			b.Fatal(err)
+		}
+		keys := make([]rowset.Key, 20_000)
+		for i := range keys {
+			keys[i] = rowset.Key{Lo: uint64(i) * 7919 % uint64(n)}
+		}
+		slices.SortFunc(keys, rowset.Key.Compare)
+		keys = slices.Compact(keys)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			found := 0
+			for b.Loop() {
+				found = 0
+				x.Lookup(keys, all{}, func(int, Entry) { found++ })
+			}
+			if cmp.Compare(found, len(keys)) != 0 {
+				b.Fatal(found)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(keys)), "ns/key")
+		})
+	}
+}

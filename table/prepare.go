@@ -1,0 +1,191 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
+)
+
+const (
+	// keepSnapshots bounds the snapshots that a table retains besides those with a ref: a
+	// commit costs time for each of them.
+	keepSnapshots = 100
+	// forever is a ref age that no expiry reaches.
+	forever = math.MaxInt64
+)
+
+// finish uploads the assembled objects and makes the attempt.
+func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) {
+	h := a.head
+	manifests, err := a.manifests()
+	if err != nil {
+		return nil, fmt.Errorf("%s: build manifests: %w", h.Name, err)
+	}
+	parent := mainSnapshot(h.meta)
+	list, rows, err := writeList(a.names, a.id, h.Sequence+1, h.NextRow, parent, manifests)
+	if err != nil {
+		return nil, fmt.Errorf("%s: build manifest list: %w", h.Name, err)
+	}
+	if err := upload(ctx, append(a.objects, list)); err != nil {
+		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
+	}
+	previous := iceberg.Properties{}
+	if s := h.meta.CurrentSnapshot(); s != nil && s.Summary != nil {
+		previous = s.Summary.Properties
+	}
+	summary, err := a.summary(previous)
+	if err != nil {
+		return nil, err
+	}
+	schema, first := h.Schema, h.NextRow
+	snapshot := &icetable.Snapshot{
+		SnapshotID: a.id, ParentSnapshotID: parent, SequenceNumber: h.Sequence + 1, TimestampMs: timestamp(h.meta, now),
+		ManifestList: list.path, SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
+		Summary: &icetable.Summary{Operation: a.operation(), Properties: summary},
+	}
+	updates, err := markUpdates(h, snapshot, a.mark)
+	if err != nil {
+		return nil, err
+	}
+	if expired := a.expired(); len(expired) > 0 {
+		updates = append(updates, icetable.NewRemoveSnapshotsUpdate(expired, false))
+	}
+	return &Attempt{
+		Head: h, Snapshot: a.id, requirements: requirements(h), updates: updates,
+		list: list.content, written: a.written, bits: a.bits,
+	}, nil
+}
+
+// mainSnapshot is the snapshot that main is on, nil where there is none.
+func mainSnapshot(meta icetable.Metadata) *int64 {
+	if s := meta.CurrentSnapshot(); s != nil {
+		return &s.SnapshotID
+	}
+	return nil
+}
+
+// timestamp is the time of a new snapshot. Catalogs refuse times that go back.
+func timestamp(meta icetable.Metadata, now time.Time) int64 {
+	return max(now.UnixMilli(), meta.LastUpdatedMillis()+1)
+}
+
+// requirements pin a commit to a head: nothing that it was built on may have changed.
+func requirements(h *Head) []icetable.Requirement {
+	return []icetable.Requirement{
+		icetable.AssertTableUUID(h.UUID),
+		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
+		icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta)),
+		icetable.AssertCurrentSchemaID(h.Schema),
+		icetable.AssertDefaultSpecID(h.Spec),
+	}
+}
+
+// markUpdates adds a snapshot to main and repeats its Mark in the tag and the properties.
+func markUpdates(h *Head, s *icetable.Snapshot, m Mark) ([]icetable.Update, error) {
+	props, err := m.properties()
+	if err != nil {
+		return nil, err
+	}
+	props[keySnapshot] = strconv.FormatInt(s.SnapshotID, 10)
+	keep := mainRetention(h.meta)
+	return []icetable.Update{
+		icetable.NewAddSnapshotUpdate(s),
+		icetable.NewSetSnapshotRefUpdate(icetable.MainBranch, s.SnapshotID, icetable.BranchRef, keep.maxRefAge, keep.maxSnapshotAge, keep.minSnapshots),
+		icetable.NewSetSnapshotRefUpdate(refPosition, s.SnapshotID, icetable.TagRef, forever, 0, 0),
+		icetable.NewSetPropertiesUpdate(props),
+	}, nil
+}
+
+// retention is what somebody has set for expiry on a branch; setting the branch would
+// drop it.
+type retention struct {
+	maxRefAge, maxSnapshotAge int64
+	minSnapshots              int
+}
+
+func mainRetention(meta icetable.Metadata) retention {
+	var r retention
+	for name, ref := range meta.Refs() {
+		if name != icetable.MainBranch {
+			continue
+		}
+		if ref.MaxRefAgeMs != nil {
+			r.maxRefAge = *ref.MaxRefAgeMs
+		}
+		if ref.MaxSnapshotAgeMs != nil {
+			r.maxSnapshotAge = *ref.MaxSnapshotAgeMs
+		}
+		if ref.MinSnapshotsToKeep != nil {
+			r.minSnapshots = *ref.MinSnapshotsToKeep
+		}
+	}
+	return r
+}
+
+// expired gives the snapshots that the commit drops: the oldest beyond the bound, but none
+// with a ref that stays, and never main's, which becomes the parent.
+func (a *assembly) expired() []int64 {
+	held := map[int64]bool{}
+	for name, ref := range a.head.meta.Refs() {
+		if name != refPosition { // it moves to the new snapshot
+			held[ref.SnapshotID] = true
+		}
+	}
+	var free []icetable.Snapshot
+	for _, s := range a.head.meta.Snapshots() {
+		if !held[s.SnapshotID] {
+			free = append(free, s)
+		}
+	}
+	if len(free) <= keepSnapshots {
+		return nil
+	}
+	slices.SortFunc(free, func(x, y icetable.Snapshot) int { return int(x.SequenceNumber - y.SequenceNumber) })
+	var out []int64
+	for _, s := range free[:len(free)-keepSnapshots] {
+		out = append(out, s.SnapshotID)
+	}
+	return out
+}
+
+// fenceUpdates moves the fence branch to a new snapshot without parent or content, whose
+// summary holds the number. It takes the next sequence number, so that whatever was built
+// on the table before is refused by catalogs that check those.
+func fenceUpdates(h *Head, number int64, now time.Time) (*icetable.Snapshot, []icetable.Update) {
+	schema, first, rows := h.Schema, h.NextRow, int64(0)
+	s := &icetable.Snapshot{
+		SnapshotID: newSnapshotID(), SequenceNumber: h.Sequence + 1, TimestampMs: timestamp(h.meta, now),
+		SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
+		Summary: &icetable.Summary{Operation: icetable.OpAppend, Properties: iceberg.Properties{
+			keyFence: strconv.FormatInt(number, 10), "total-records": "0", "total-data-files": "0", "total-delete-files": "0",
+			"total-files-size": "0", "total-position-deletes": "0", "total-equality-deletes": "0",
+		}},
+	}
+	return s, []icetable.Update{
+		icetable.NewAddSnapshotUpdate(s),
+		icetable.NewSetSnapshotRefUpdate(refFence, s.SnapshotID, icetable.BranchRef, forever, 0, 0),
+	}
+}
+
+// prepareFence makes the attempt that moves the fence branch. It asserts the fence only:
+// main may move meanwhile without harm.
+func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*Attempt, error) {
+	names := newNamer(h.meta.Location(), number, 0)
+	s, updates := fenceUpdates(h, number, now)
+	list, _, err := writeList(names, s.SnapshotID, s.SequenceNumber, h.NextRow, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.ManifestList = list.path
+	if err := upload(ctx, []object{list}); err != nil {
+		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
+	}
+	reqs := []icetable.Requirement{icetable.AssertTableUUID(h.UUID), icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta))}
+	return &Attempt{Head: h, Snapshot: s.SnapshotID, requirements: reqs, updates: updates}, nil
+}

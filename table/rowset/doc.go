@@ -1,0 +1,13 @@
+// Package rowset works on sets of changed rows by key: it encodes keys, reduces changes to
+// the last one a key, and gathers rows out of batches.
+//
+// # Invariants
+//
+// Two rows have equal [Key]s exactly when all their key columns hold equal stored values.
+// Short keys of fixed width are encoded as they are, in an order-preserving way; others by
+// a 128-bit hash keyed with a secret, so that nobody can make two of them collide.
+//
+// [Fold] gives every key once, in ascending order of Key, with its last change.
+//
+// Values are compared as stored, never by collation.
+package rowset

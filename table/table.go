@@ -1,0 +1,312 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table/datafile"
+	"cdcd/table/fileio"
+	"cdcd/table/keyindex"
+	"cdcd/table/rowset"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	icetable "github.com/apache/iceberg-go/table"
+)
+
+// Config is what tables are opened with.
+type Config struct {
+	Catalog  Catalog
+	Pipeline string
+	IndexDir string // one directory a table goes below it
+	Memory   memory.Allocator
+	Now      func() time.Time
+}
+
+// Table is a lake table in its committer's hands: what its current snapshot is made of,
+// and its key index. It is used by one goroutine at a time.
+type Table struct {
+	cfg      Config
+	head     *Head
+	content  *content
+	layout   *datafile.Layout
+	keys     *rowset.Encoder
+	index    *keyindex.Index
+	byNumber []*dataFile // live files by their number in the index; nil: not live
+	mem      memory.Allocator
+	// Discarded tells why an older index was thrown away, nil where none was.
+	Discarded error
+}
+
+// LoadHead loads a table's head without opening it. It gives nil where there is no such
+// table.
+func LoadHead(ctx context.Context, cfg Config, n Name) (*Head, error) {
+	t, err := cfg.Catalog.LoadTable(ctx, n.identifier())
+	if errors.Is(err, catalog.ErrNoSuchTable) || errors.Is(err, catalog.ErrNoSuchNamespace) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", n, err)
+	}
+	return newHead(n, t, cfg.Pipeline)
+}
+
+// Create creates a table for a source table at the given location. It has no snapshot yet.
+func Create(ctx context.Context, cfg Config, n Name, s Source, location string) (*Head, error) {
+	schema, err := icebergSchema(s)
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.property()
+	if err != nil {
+		return nil, err
+	}
+	err = cfg.Catalog.CreateNamespace(ctx, icetable.Identifier{n.Namespace}, nil)
+	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		return nil, fmt.Errorf("create namespace %s: %w", n.Namespace, err)
+	}
+	t, err := cfg.Catalog.CreateTable(ctx, n.identifier(), schema, catalog.WithLocation(location), catalog.WithProperties(iceberg.Properties{
+		"format-version": "3", keyPipeline: cfg.Pipeline, keySource: source,
+		"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read", "write.merge.mode": "merge-on-read",
+		"write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": fmt.Sprint(previousVersions),
+		"commit.retry.num-retries": "0", "write.parquet.compression-codec": "zstd",
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", n, err)
+	}
+	return newHead(n, t, cfg.Pipeline)
+}
+
+// previousVersions is how many old metadata files a table keeps. A reader that has just
+// been given one must still find it.
+const previousVersions = 50
+
+// Open opens a table at a head: it reads its manifests and brings the key index to the
+// head's snapshot, out of the data files where it has to.
+func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
+	t := &Table{cfg: cfg, head: h, mem: cfg.Memory}
+	var err error
+	spec := h.meta.PartitionSpec()
+	if t.layout, err = datafile.NewLayout(h.meta.CurrentSchema(), spec, h.meta.Version()); err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	expected, err := capture.ArrowSchema(&h.Source.Table, h.Source.Options, h.Source.CommitTime)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.layout.Check(expected); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrForeignShape, err)
+	}
+	if t.content, err = loadContent(h, fileio.Disk{}); err != nil {
+		return nil, err
+	}
+	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h))
+	if err != nil {
+		return nil, fmt.Errorf("%s: open key index: %w", h.Name, err)
+	}
+	t.keys = rowset.NewEncoder(&h.Source.Table, t.index.Secret())
+	t.numberFiles()
+	if err := t.catchUp(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", h.Name, err), t.index.Abandon())
+	}
+	return t, nil
+}
+
+// indexIdentity names what an index is of: another table or other key columns make it
+// useless.
+func indexIdentity(h *Head) string {
+	var b strings.Builder
+	b.WriteString(h.UUID.String())
+	for _, c := range h.Source.Table.KeyColumns() {
+		fmt.Fprintf(&b, " %s %s", c.Name, c.SQLType())
+	}
+	return b.String()
+}
+
+// Name gives the table's name.
+func (t *Table) Name() Name { return t.head.Name }
+
+// Head gives the head that the table is at.
+func (t *Table) Head() *Head { return t.head }
+
+// Stats counts what the current snapshot is made of.
+func (t *Table) Stats() Stats { return t.content.stats() }
+
+// IndexKeys and IndexRuns describe the key index.
+func (t *Table) IndexKeys() int { return t.index.Len() }
+
+// IndexRuns is the number of runs in the key index.
+func (t *Table) IndexRuns() int { return t.index.Runs() }
+
+// numberFiles rebuilds byNumber from the content.
+func (t *Table) numberFiles() {
+	t.byNumber = make([]*dataFile, t.index.Files())
+	for _, f := range t.content.files {
+		t.setNumber(f)
+	}
+}
+
+func (t *Table) setNumber(f *dataFile) {
+	n := t.index.File(f.path)
+	for int(n) >= len(t.byNumber) {
+		t.byNumber = append(t.byNumber, nil)
+	}
+	t.byNumber[n] = f
+}
+
+// live reports whether a row is live in the current snapshot.
+func (t *Table) live(file, pos uint32) (bool, error) {
+	if int(file) >= len(t.byNumber) || t.byNumber[file] == nil {
+		return false, nil
+	}
+	f := t.byNumber[file]
+	if f.deleted == nil {
+		return true, nil
+	}
+	bits, err := t.content.bits(f)
+	if err != nil {
+		return false, err
+	}
+	return !bits.Contains(uint64(pos)), nil
+}
+
+// LiveFile reports whether a file is part of the current snapshot.
+func (t *Table) LiveFile(file uint32) bool {
+	return int(file) < len(t.byNumber) && t.byNumber[file] != nil
+}
+
+// Prepare uploads what a Delta needs to be committed with a Mark on the current snapshot.
+// A nil Delta commits the Mark alone.
+func (t *Table) Prepare(ctx context.Context, d *Delta, m Mark) (*Attempt, error) {
+	if d == nil {
+		d = &Delta{base: t.head.Snapshot}
+	}
+	if d.base != t.head.Snapshot {
+		return nil, fmt.Errorf("%s: %w", t.Name(), ErrMoved)
+	}
+	a, err := assemble(t.head, t.content, d, m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	return a.finish(ctx, t.cfg.Now())
+}
+
+// PrepareFence uploads what it needs to move a table's fence.
+func PrepareFence(ctx context.Context, cfg Config, h *Head, number int64) (*Attempt, error) {
+	return prepareFence(ctx, h, number, cfg.Now())
+}
+
+// Swap offers an attempt to the catalog, once. An error leaves open whether it landed.
+// Without one the head shows the attempt's snapshot.
+func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
+	n := a.Head.Name
+	meta, location, err := cfg.Catalog.CommitTable(ctx, n.identifier(), a.requirements, a.updates)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", n, err)
+	}
+	return newHead(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg.Pipeline)
+}
+
+// Landed reports whether an attempt is part of a head's history: of main, or of the fence
+// for an attempt that moves it.
+func (a *Attempt) Landed(h *Head) bool {
+	if s := fenceSnapshot(h.meta); s != nil && *s == a.Snapshot {
+		return true
+	}
+	return h.contains(a.Snapshot)
+}
+
+// Refresh moves the table to another head, loading all of it.
+func (t *Table) Refresh(ctx context.Context, h *Head) error {
+	c, err := loadContent(h, fileio.Disk{})
+	if err != nil {
+		return err
+	}
+	t.head, t.content = h, c
+	t.numberFiles()
+	return t.catchUp(ctx)
+}
+
+// Advance moves the table to the head that its own attempt made. What the attempt wrote is
+// taken from memory; nothing is read.
+func (t *Table) Advance(a *Attempt, d *Delta, h *Head) error {
+	if h.Snapshot != a.Snapshot {
+		return fmt.Errorf("%s: %w", t.Name(), ErrMoved)
+	}
+	if err := t.content.follow(a); err != nil {
+		return fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	old := t.head
+	t.head = h
+	if d != nil && len(d.files) > 0 {
+		paths := make([]string, len(d.files))
+		for i, f := range d.files {
+			paths[i] = f.FilePath()
+			t.setNumber(t.content.files[paths[i]])
+		}
+		if err := t.addToIndex(d.entries, paths); err != nil {
+			return fmt.Errorf("%s: key index: %w", t.Name(), err)
+		}
+	}
+	return removeOldMetadata(old, h)
+}
+
+// removeOldMetadata deletes the metadata files that fell out of the table's log.
+func removeOldMetadata(old, now *Head) error {
+	kept := map[string]bool{now.location: true, old.location: true}
+	for e := range now.meta.PreviousFiles() {
+		kept[e.MetadataFile] = true
+	}
+	var errs []error
+	for e := range old.meta.PreviousFiles() {
+		if kept[e.MetadataFile] {
+			continue
+		}
+		if err := (fileio.Disk{}).Remove(e.MetadataFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close puts the key index on disk for the next Open.
+func (t *Table) Close() error {
+	l := &liveness{Table: t}
+	return errors.Join(t.index.Close(l), l.err)
+}
+
+// Abandon frees the table without writing anything.
+func (t *Table) Abandon() error { return t.index.Abandon() }
+
+// liveness shows the index which rows are live in the current snapshot.
+type liveness struct {
+	*Table
+	err error // of reading a deletion vector
+}
+
+// Live reports whether a row is live. Where that cannot be read, err says so and the
+// answer is of no use.
+func (l *liveness) Live(file, pos uint32) bool {
+	live, err := l.live(file, pos)
+	if err != nil && l.err == nil {
+		l.err = err
+	}
+	return live
+}
+
+// addToIndex puts the entries of files into the index.
+func (t *Table) addToIndex(entries []keyindex.Entry, files []string) error {
+	completes := make([]uint32, len(files))
+	for i, path := range files {
+		completes[i] = t.index.File(path)
+	}
+	l := &liveness{Table: t}
+	err := t.index.Add(entries, completes, l)
+	return errors.Join(l.err, err)
+}
