@@ -2,8 +2,11 @@ package capture
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -216,4 +219,22 @@ func serverError(err error) (code uint16, message string) {
 		return e.Code, e.Message
 	}
 	return 0, ""
+}
+
+// Transient reports whether an error of a connection may pass by itself: the connection
+// broke, or the server is overloaded or restarting.
+func Transient(err error) bool {
+	var network net.Error
+	switch {
+	case terminal(err):
+		return false
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn):
+		return true
+	}
+	switch code, _ := serverError(err); code {
+	case 1040, 1053, 1105, 1158, 1159, 1160, 1161, 1205, 1213, 3169: // too many connections, shutdown, network, lock wait, deadlock, killed
+		return true
+	}
+	return false
 }

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 )
 
 // Stop reports something in the log that must not be read past: nothing after it has been
@@ -57,7 +56,7 @@ func decodeStop(gtid, table string, err error) error {
 		s.Hint = "SET GLOBAL binlog_row_image = 'FULL' and end the sessions that override it"
 	case errors.Is(err, errChanged):
 		s.What = "a changed table"
-		s.Hint = fmt.Sprintf("load the table anew under another name (tables[].target) or exclude it")
+		s.Hint = loadAnew
 	}
 	return s
 }

@@ -120,8 +120,16 @@ func (s *Stream) Capture(c Capture) error {
 func (s *Stream) Flavor() Flavor { return s.flavor }
 
 // Server identifies the server process that is being read, as Server.ID does. It is ""
-// before the first Next.
+// before the first connection.
 func (s *Stream) Server() string { return s.server }
+
+// Connect connects, so that Server tells where to. Next does so by itself.
+func (s *Stream) Connect(ctx context.Context) error {
+	if s.dump != nil {
+		return nil
+	}
+	return s.reconnect(ctx)
+}
 
 // Close ends the connection and gives the memory of rows that were not delivered back.
 func (s *Stream) Close() {
@@ -143,10 +151,8 @@ func (s *Stream) Next(ctx context.Context) (*Segment, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if s.dump == nil {
-			if err := s.reconnect(ctx); err != nil {
-				return nil, err
-			}
+		if err := s.Connect(ctx); err != nil {
+			return nil, err
 		}
 		full, err := s.advance(ctx)
 		if err != nil {

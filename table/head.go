@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/apache/iceberg-go"
@@ -188,4 +189,25 @@ func counter(p iceberg.Properties, key string) int64 {
 		return 0
 	}
 	return n
+}
+
+// Marked is a snapshot with its Mark.
+type Marked struct {
+	Snapshot int64
+	Mark     Mark
+}
+
+// History gives main's snapshots that carry a Mark, oldest first.
+func (h *Head) History() []Marked {
+	var out []Marked
+	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
+		if s.Summary == nil {
+			continue
+		}
+		if m, ok, err := parseMark(s.Summary.Properties); ok && err == nil {
+			out = append(out, Marked{s.SnapshotID, m})
+		}
+	}
+	slices.Reverse(out)
+	return out
 }

@@ -14,8 +14,9 @@ import (
 
 // ScanOptions choose what is read.
 type ScanOptions struct {
-	Limit   int64 // rows; 0: all
-	Lineage bool  // add _row_id and _last_updated_sequence_number
+	Snapshot int64 // 0: the current one
+	Limit    int64 // rows; 0: all
+	Lineage  bool  // add _row_id and _last_updated_sequence_number
 }
 
 // Scan reads the rows that a head shows, through the Iceberg library's reader: nothing of
@@ -24,6 +25,9 @@ func (h *Head) Scan(ctx context.Context, o ScanOptions) (iter.Seq2[arrow.RecordB
 	open := func(context.Context) (iceio.IO, error) { return fileio.Disk{}, nil }
 	t := icetable.New(h.Name.identifier(), h.meta, h.location, open, nil)
 	opts := []icetable.ScanOption{icetable.WithMaxConcurrency(1)}
+	if o.Snapshot != 0 {
+		opts = append(opts, icetable.WithSnapshotID(o.Snapshot))
+	}
 	if o.Limit > 0 {
 		opts = append(opts, icetable.WithLimit(o.Limit))
 	}

@@ -234,7 +234,7 @@ func (t *Table) Refresh(ctx context.Context, h *Head) error {
 }
 
 // Advance moves the table to the head that its own attempt made. What the attempt wrote is
-// taken from memory; nothing is read.
+// taken from memory; nothing is read. The error may be ErrDebris, with which all is done.
 func (t *Table) Advance(a *Attempt, d *Delta, h *Head) error {
 	if h.Snapshot != a.Snapshot {
 		return fmt.Errorf("%s: %w", t.Name(), ErrMoved)
@@ -272,7 +272,10 @@ func removeOldMetadata(old, now *Head) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return fmt.Errorf("%s: %w: %w", now.Name, ErrDebris, errors.Join(errs...))
+	}
+	return nil
 }
 
 // Close puts the key index on disk for the next Open.

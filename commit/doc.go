@@ -1,0 +1,44 @@
+// Package commit moves a pipeline forward: it cuts the stream into epochs and lands each
+// epoch in the tables it touches, exactly once.
+//
+// # Protocol
+//
+// Start-up is recovery, and there is no other recovery path. [Open] loads every table,
+// takes the next fence number and sets it on all of them, and only then reads their
+// positions. The stream starts at the intersection of the positions; each table drops the
+// transactions that it already has, by membership.
+//
+// An epoch is a run of whole transactions. It is cut by age, rows or bytes, and only at a
+// transaction's end. While one epoch is committed the next is read. For each touched table
+// the epoch's changes become a Delta on the table's current snapshot; its files are
+// uploaded; then one compare-and-swap makes rows and position visible together. When all
+// tables have landed there is a [Receipt], which alone moves the pipeline's position.
+//
+// # Invariants
+//
+// The answer of a swap decides nothing but success: after any error the table is loaded
+// and looked at ([judge]). An attempt whose outcome is open is only ever repeated as it is.
+// Nothing that an attempt uploaded is deleted here.
+//
+// Every commit carries the fence number and asserts it. A daemon that sees a higher number
+// stops with [ErrFenced] and touches nothing more.
+//
+// A table's position only grows, by whole transactions, and the rows of a transaction are
+// in the table exactly when the transaction is in its position.
+//
+// A table that no epoch touches gets a commit of its Mark alone before its position could
+// hold the source's log, and at every clean end.
+//
+// # Initial load
+//
+// A chunk of a table is read while the stream goes on. From the moment before it is read,
+// the keys that the stream delivers for the table are recorded; when the stream has
+// delivered everything that the chunk can have seen, the chunk's rows with recorded keys
+// are dropped and the others join the open epoch, before its log rows. The range that is
+// done goes into the Mark of the same commit.
+//
+// # Ownership
+//
+// One goroutine, the loop, owns all state. Others read the stream, read chunks, or commit
+// one epoch, and hand their results back over channels. The first error ends all of them.
+package commit

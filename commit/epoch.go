@@ -1,0 +1,117 @@
+package commit
+
+import (
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+)
+
+// epoch is a run of whole transactions in the making.
+type epoch struct {
+	number    int64
+	end       capture.Position // behind its last whole transaction
+	committed time.Time        // commit time of its newest transaction on the source
+	began     time.Time        // when its first change arrived; zero: it has none
+	rows      int              // source changes and loaded rows
+	bytes     int64            // held in memory
+	open      bool             // it ends inside a transaction: no cut
+	shares    map[*member]*share
+}
+
+// share is one table's part of an epoch.
+type share struct {
+	chunks []*capture.Batch // loaded rows, to be folded before the log's
+	log    []*capture.Batch
+	loaded bool   // chunks joined, with rows or without
+	spill  *spill // of a share too large for memory; nil for others
+}
+
+// spill is the part of a share that is uploaded already. The committer fills it.
+type spill struct{ build *table.Builder }
+
+func newEpoch(number int64, end capture.Position) *epoch {
+	return &epoch{number: number, end: end, shares: map[*member]*share{}}
+}
+
+func (e *epoch) share(m *member) *share {
+	s := e.shares[m]
+	if s == nil {
+		s = &share{}
+		e.shares[m] = s
+	}
+	return s
+}
+
+// addSegment joins a segment to the epoch, which owns its batches from now on.
+func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member, now time.Time) {
+	e.end, e.open = s.End, s.Open
+	if s.Committed.After(e.committed) {
+		e.committed = s.Committed
+	}
+	e.rows += s.Rows
+	for _, b := range s.Batches {
+		sh := e.share(members[b.Table.Name])
+		sh.log = append(sh.log, b)
+		e.bytes += b.Bytes()
+		e.start(now)
+	}
+}
+
+// addChunk joins a chunk's rows, which may be nil, to the epoch.
+func (e *epoch) addChunk(m *member, b *capture.Batch, now time.Time) {
+	sh := e.share(m)
+	sh.loaded = true
+	e.start(now)
+	if b != nil {
+		sh.chunks = append(sh.chunks, b)
+		e.rows += b.Rows()
+		e.bytes += b.Bytes()
+	}
+}
+
+func (e *epoch) start(now time.Time) {
+	if e.began.IsZero() {
+		e.began = now
+	}
+}
+
+// empty reports that nothing in the epoch changes a table.
+func (e *epoch) empty() bool { return len(e.shares) == 0 }
+
+// batches gives a share's batches in the order in which they are folded.
+func (s *share) batches() []*capture.Batch {
+	out := make([]*capture.Batch, 0, len(s.chunks)+len(s.log))
+	return append(append(out, s.chunks...), s.log...)
+}
+
+// release gives the batches back.
+func (s *share) release() {
+	for _, b := range s.batches() {
+		b.Release()
+	}
+	s.chunks, s.log = nil, nil
+}
+
+// detach takes what the epoch holds in memory out of it, for the committer to upload.
+func (e *epoch) detach() *epoch {
+	part := newEpoch(e.number, e.end)
+	for m, s := range e.shares {
+		if len(s.chunks)+len(s.log) == 0 {
+			continue
+		}
+		if s.spill == nil {
+			s.spill = &spill{}
+		}
+		part.shares[m] = &share{chunks: s.chunks, log: s.log, spill: s.spill}
+		s.chunks, s.log = nil, nil
+	}
+	e.bytes = 0
+	return part
+}
+
+func (e *epoch) release() {
+	for _, s := range e.shares {
+		s.release()
+	}
+}

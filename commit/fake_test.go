@@ -1,0 +1,345 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/google/uuid"
+)
+
+// change is one row change of the fake source: a nil value deletes.
+type change struct {
+	table string
+	id    int64
+	val   *string
+}
+
+// fakeServer is a source with a log. The log may run ahead of what readers see, as with
+// semi-synchronous replication.
+type fakeServer struct {
+	mu      sync.Mutex
+	log     [][]change // transactions, numbered from 1
+	visible int        // the transactions that readers see
+	tables  map[string]*capture.Table
+	purged  int // transactions that the log no longer holds
+	rng     *rand.Rand
+	mem     memory.Allocator
+	created map[int][]capture.Name // tables that transactions create
+}
+
+const fakeSID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+func newFakeServer(seed uint64, mem memory.Allocator, names ...string) *fakeServer {
+	s := &fakeServer{tables: map[string]*capture.Table{}, rng: rand.New(rand.NewPCG(seed, 1)), mem: mem, created: map[int][]capture.Name{}}
+	for _, n := range names {
+		s.tables[n] = fakeTable(n)
+	}
+	return s
+}
+
+func fakeTable(name string) *capture.Table {
+	return &capture.Table{Name: capture.Name{Schema: "shop", Table: name}, Key: []int{0}, Columns: []capture.Column{
+		{Name: "id", Type: capture.TypeBigInt},
+		{Name: "val", Type: capture.TypeVarchar, Size: 100, Charset: "utf8mb4", Nullable: true},
+	}}
+}
+
+func (s *fakeServer) member(name string) Member {
+	return Member{
+		Source: table.Source{Table: *s.tables[name]},
+		Lake:   table.Name{Namespace: "shop", Table: name}, Rows: 10, RowBytes: 20,
+	}
+}
+
+// add appends a transaction that readers see at once.
+func (s *fakeServer) add(cs ...change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, cs)
+	s.visible = len(s.log)
+}
+
+// state gives a table's rows after the first n transactions.
+func (s *fakeServer) state(name string, n int) map[int64]string {
+	out := map[int64]string{}
+	for _, tx := range s.log[:n] {
+		for _, c := range tx {
+			if c.table != name {
+				continue
+			}
+			if c.val == nil {
+				delete(out, c.id)
+			} else {
+				out[c.id] = *c.val
+			}
+		}
+	}
+	return out
+}
+
+func (s *fakeServer) position(n int) capture.Position {
+	p := capture.EmptyPosition(capture.MySQL)
+	for i := range n {
+		if err := p.Add(fakeGTID(i + 1)); err != nil {
+			panic(err)
+		}
+	}
+	return p
+}
+
+// end is the position behind all of the log.
+func (s *fakeServer) end() capture.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position(len(s.log))
+}
+
+func fakeGTID(n int) capture.GTID {
+	return capture.GTID{SID: uuid.MustParse(fakeSID), Number: uint64(n)}
+}
+
+func (s *fakeServer) Position(context.Context) (capture.Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position(s.visible), nil
+}
+
+func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables[n.Table] == nil {
+		return Member{}, false, nil
+	}
+	if n.Table == "refused" {
+		return Member{}, true, capture.ErrNoKey
+	}
+	return s.member(n.Table), true, nil
+}
+
+func (s *fakeServer) Stream(start capture.Position, tables []capture.Capture) (Stream, error) {
+	f := &fakeStream{server: s, at: start.Clone(), tables: map[string]capture.Capture{}}
+	for _, c := range tables {
+		f.tables[c.Table.Name.Table] = c
+	}
+	return f, nil
+}
+
+func (s *fakeServer) Reader(context.Context, capture.Flavor, string) (Reader, error) {
+	return &fakeReader{server: s}, nil
+}
+
+// fakeStream delivers the log in segments of random length.
+type fakeStream struct {
+	server *fakeServer
+	at     capture.Position
+	next   int // transactions before it are delivered or in at
+	tables map[string]capture.Capture
+	part   int // changes of the open transaction that are delivered
+}
+
+// partRows is the number of changes from which the fake stream splits a transaction.
+const partRows = 40
+
+func (f *fakeStream) Connect(context.Context) error { return nil }
+func (f *fakeStream) Server() string                { return "fake" }
+func (f *fakeStream) Close()                        {}
+
+func (f *fakeStream) Capture(c capture.Capture) error {
+	f.tables[c.Table.Name.Table] = c
+	return nil
+}
+
+var errPurged = errors.New("purged")
+
+func (f *fakeStream) Next(ctx context.Context) (*capture.Segment, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if seg, err := f.segment(); seg != nil || err != nil {
+			return seg, err
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// segment builds the next segment, nil where the log has no more.
+func (f *fakeStream) segment() (*capture.Segment, error) {
+	s := f.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := map[string][]change{}
+	seg := &capture.Segment{}
+	for want := 1 + s.rng.IntN(3); f.next < len(s.log) && seg.Transactions < want; {
+		g := fakeGTID(f.next + 1)
+		if f.at.Contains(g) {
+			f.next++
+			continue
+		}
+		if f.next < s.purged {
+			return nil, errPurged
+		}
+		tx := s.log[f.next][f.part:]
+		if len(tx) > partRows {
+			if seg.Transactions > 0 {
+				break
+			}
+			tx, seg.Open = tx[:partRows], true
+		}
+		seg.Rows += f.collect(rows, tx, g)
+		if seg.Open {
+			f.part += partRows
+			break
+		}
+		if err := f.at.Add(g); err != nil {
+			return nil, err
+		}
+		f.part = 0
+		f.next++
+		seg.Transactions++
+		seg.Committed = time.UnixMilli(int64(f.next))
+		if seg.Created = s.created[f.next]; seg.Created != nil {
+			break
+		}
+	}
+	if seg.Transactions == 0 && !seg.Open {
+		return nil, nil
+	}
+	seg.End = f.at.Clone()
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		seg.Batches = append(seg.Batches, fakeBatch(s.tables[name], rows[name], s.mem))
+	}
+	return seg, nil
+}
+
+// collect sorts the captured changes of a transaction by table.
+func (f *fakeStream) collect(rows map[string][]change, tx []change, g capture.GTID) int {
+	n := 0
+	for _, c := range tx {
+		if t, ok := f.tables[c.table]; ok && !t.Applied.Contains(g) {
+			rows[c.table] = append(rows[c.table], c)
+			n++
+		}
+	}
+	return n
+}
+
+func fakeBatch(t *capture.Table, cs []change, mem memory.Allocator) *capture.Batch {
+	schema, err := capture.ArrowSchema(t, capture.TypeOptions{}, false)
+	if err != nil {
+		panic(err)
+	}
+	b := array.NewRecordBuilder(mem, schema)
+	defer b.Release()
+	ops := make([]capture.Op, 0, len(cs))
+	for _, c := range cs {
+		b.Field(0).(*array.Int64Builder).Append(c.id)
+		if c.val == nil {
+			b.Field(1).AppendNull()
+			ops = append(ops, capture.OpDelete)
+			continue
+		}
+		b.Field(1).(*array.StringBuilder).Append(*c.val)
+		ops = append(ops, capture.OpUpdate)
+	}
+	return &capture.Batch{Table: t, Record: b.NewRecordBatch(), Ops: ops}
+}
+
+// fakeReader reads ranges of the visible state.
+type fakeReader struct{ server *fakeServer }
+
+func (r *fakeReader) Close() {}
+
+func (r *fakeReader) ids(name string, within capture.Range) []int64 {
+	var out []int64
+	for id := range r.server.state(name, r.server.visible) {
+		if inRange(id, within) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func inRange(id int64, within capture.Range) bool {
+	bound := func(b capture.Bound) int64 {
+		n, err := strconv.ParseInt(b[0], 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		return n
+	}
+	return (len(within.After) == 0 || id > bound(within.After)) && (len(within.UpTo) == 0 || id <= bound(within.UpTo))
+}
+
+func (r *fakeReader) Bound(_ context.Context, t *capture.Table, within capture.Range, rows int) (capture.Bound, bool, error) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	ids := r.ids(t.Name.Table, within)
+	if len(ids) < rows {
+		return within.UpTo, true, nil
+	}
+	b := capture.Bound{strconv.FormatInt(ids[rows-1], 10)}
+	return b, slices.Equal(b, within.UpTo), nil
+}
+
+// Read reads as the real reader does: it waits until what was delivered is visible, reads,
+// and only then asks for the position, which may be behind what it saw by then.
+func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture.Range, after capture.Position) (*capture.Chunk, error) {
+	for !r.sees(after) {
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	s := r.server
+	s.mu.Lock()
+	var cs []change
+	state := s.state(c.Table.Name.Table, s.visible)
+	for _, id := range r.ids(c.Table.Name.Table, within) {
+		v := state[id]
+		cs = append(cs, change{c.Table.Name.Table, id, &v})
+	}
+	high := s.position(s.visible)
+	s.mu.Unlock()
+	if err := pause(ctx, time.Duration(s.random(3))*time.Millisecond); err != nil {
+		return nil, err
+	}
+	chunk := &capture.Chunk{Range: within, High: high}
+	if len(cs) > 0 {
+		chunk.Batch = fakeBatch(c.Table, cs, s.mem)
+		for i := range chunk.Batch.Ops {
+			chunk.Batch.Ops[i] = capture.OpLoad
+		}
+	}
+	return chunk, nil
+}
+
+func (r *fakeReader) sees(p capture.Position) bool {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.server.position(r.server.visible).Covers(p)
+}
+
+func (s *fakeServer) random(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.IntN(n)
+}
+
+func value(format string, args ...any) *string {
+	v := fmt.Sprintf(format, args...)
+	return &v
+}

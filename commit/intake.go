@@ -1,0 +1,137 @@
+package commit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cdcd/capture"
+)
+
+// onSegment takes a segment in.
+func (l *loop) onSegment(ctx context.Context, r read) error {
+	if r.err != nil {
+		if l.draining && !l.epoch.open && ctx.Err() == nil {
+			return nil // nothing more is wanted of it
+		}
+		return r.err
+	}
+	if server := l.stream.Server(); server != l.server && len(l.loading()) > 0 {
+		r.segment.Release()
+		return fmt.Errorf("the stream moved from server %s to %s while tables are loaded: starting over", l.server, server)
+	}
+	l.next = r.segment
+	l.counters.delivered(r.segment)
+	l.placeNext()
+	if len(r.segment.Created) > 0 {
+		return l.adopt(ctx, r.segment.Created)
+	}
+	return nil
+}
+
+// loading gives the members whose load is not complete.
+func (l *loop) loading() []*member {
+	var out []*member
+	for _, m := range l.members {
+		if !m.load.complete {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// placeNext joins the waiting segment to the epoch, unless that makes it too large: then
+// the epoch is cut first.
+func (l *loop) placeNext() {
+	s := l.next
+	if s == nil {
+		return
+	}
+	if !l.epoch.open && !l.epoch.empty() && l.epoch.rows+s.Rows > l.p.cfg.MaxRows {
+		return
+	}
+	l.next = nil
+	l.delivered = s.End
+	l.epoch.addSegment(s, l.members, time.Now())
+	for _, b := range s.Batches {
+		m := l.members[b.Table.Name]
+		if m.load.recorder == nil {
+			continue
+		}
+		if err := m.load.recorder.record(b); err != nil {
+			panic("commit: keys of a delivered batch cannot be encoded: " + err.Error()) // the same keys were checked when the table was opened
+		}
+	}
+}
+
+// joinChunks joins the chunks that the stream has caught up with.
+func (l *loop) joinChunks() error {
+	if l.epoch.open || l.draining {
+		return nil
+	}
+	for _, m := range l.members {
+		for l.epoch.rows < l.p.cfg.MaxRows && l.epoch.bytes < l.p.cfg.MaxBytes {
+			a := m.load.ready(l.delivered)
+			if a == nil {
+				break
+			}
+			if !l.epoch.empty() && a.chunk.Batch != nil && l.epoch.rows+a.chunk.Batch.Rows() > l.p.cfg.MaxRows {
+				break
+			}
+			if err := l.join(m, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *loop) join(m *member, a *arrival) error {
+	rows := int64(0)
+	if a.chunk.Batch != nil {
+		rows = int64(a.chunk.Batch.Rows())
+	}
+	b, err := m.load.join(a, l.p.cfg.Tables.Memory)
+	if err != nil {
+		return err
+	}
+	m.load.rows += rows
+	l.counters.LoadedRows += rows
+	l.counters.NoDates += a.chunk.NoDates
+	l.epoch.addChunk(m, b, time.Now())
+	if m.load.complete {
+		l.p.cfg.Logger.Info("table loaded", "table", m.name().String(), "rows", m.load.rows)
+	}
+	return nil
+}
+
+func (l *loop) onOpening(o opening) error {
+	w, err := o.job.member.load.openWindow(&o.job.member.Source.Table, l.delivered)
+	if err != nil {
+		return err
+	}
+	o.reply <- w
+	return nil
+}
+
+// adopt takes tables in that came into being: it creates their lake tables, captures them
+// from now on and has them loaded.
+func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
+	var members []*member
+	for _, n := range names {
+		m, err := l.p.adopt(ctx, n, l.delivered)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			continue
+		}
+		if err := l.stream.Capture(m.capture()); err != nil {
+			return err
+		}
+		l.members[n] = m
+		members = append(members, m)
+	}
+	l.unloaded = append(l.unloaded, members...)
+	return nil
+}

@@ -1,0 +1,214 @@
+package commit
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"cdcd/table/rowset"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// load is a table's initial load as the loop sees it.
+type load struct {
+	complete bool
+	done     []capture.Range // joined into epochs, committed or about to be
+	rows     int64           // joined so far by this process
+	next     int             // the chunk that is to join next
+	waiting  map[int]*arrival
+	recorder *recorder
+}
+
+// job is a chunk to be read. Chunks of a table are numbered as they were planned.
+type job struct {
+	member *member
+	number int
+	within capture.Range
+}
+
+// opening asks the loop to open a chunk's window.
+type opening struct {
+	job   job
+	reply chan window // buffered
+}
+
+// window is what a chunk is read under.
+type window struct {
+	after capture.Position // what the stream has delivered: the chunk must show all of it
+	from  int              // where the recording of keys begins for it
+}
+
+// arrival is a chunk that has been read and waits to join an epoch.
+type arrival struct {
+	job    job
+	window window
+	chunk  *capture.Chunk
+	joined chan struct{} // closed when it has
+}
+
+// recorder records the keys that the stream delivers for a table while chunks of it are
+// read. It is used by the loop alone.
+type recorder struct {
+	keys  *rowset.Encoder
+	log   [][]rowset.Key // of one batch each
+	first int            // number of log[0]
+	open  map[int]int    // windows that begin at each number
+}
+
+func newRecorder(t *capture.Table) (*recorder, error) {
+	var secret rowset.Secret
+	if _, err := rand.Read(secret[:]); err != nil {
+		return nil, err
+	}
+	return &recorder{keys: rowset.NewEncoder(t, secret), open: map[int]int{}}, nil
+}
+
+// begin opens a window and gives its number.
+func (r *recorder) begin() int {
+	n := r.first + len(r.log)
+	r.open[n]++
+	return n
+}
+
+// end closes a window. What no window needs any more is forgotten.
+func (r *recorder) end(from int) {
+	if r.open[from]--; r.open[from] == 0 {
+		delete(r.open, from)
+	}
+	oldest := r.first + len(r.log)
+	for n := range r.open {
+		oldest = min(oldest, n)
+	}
+	r.log = r.log[oldest-r.first:]
+	r.first = oldest
+}
+
+// record notes the keys of a delivered batch, if any window is open.
+func (r *recorder) record(b *capture.Batch) error {
+	if len(r.open) == 0 {
+		return nil
+	}
+	keys, err := r.keys.Append(nil, b.Record)
+	if err != nil {
+		return err
+	}
+	r.log = append(r.log, keys)
+	return nil
+}
+
+// since gives the keys recorded since a window was opened.
+func (r *recorder) since(from int) map[rowset.Key]bool {
+	out := map[rowset.Key]bool{}
+	for _, keys := range r.log[from-r.first:] {
+		for _, k := range keys {
+			out[k] = true
+		}
+	}
+	return out
+}
+
+// untouched reduces a chunk to the rows whose keys the stream has not delivered since the
+// chunk's window was opened. It owns the batch it is given and gives one, which may be nil.
+func (r *recorder) untouched(b *capture.Batch, from int, mem memory.Allocator) (*capture.Batch, error) {
+	touched := r.since(from)
+	if b == nil || len(touched) == 0 {
+		return b, nil
+	}
+	keys, err := r.keys.Append(nil, b.Record)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]rowset.Ref, 0, len(keys))
+	for i, k := range keys {
+		if !touched[k] {
+			refs = append(refs, rowset.Ref{Row: int32(i)})
+		}
+	}
+	if len(refs) == len(keys) {
+		return b, nil
+	}
+	defer b.Release()
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	columns, err := rowset.Take([]*capture.Batch{b}, refs, mem)
+	if err != nil {
+		return nil, err
+	}
+	record := array.NewRecordBatch(b.Record.Schema(), columns, int64(len(refs)))
+	for _, c := range columns {
+		c.Release()
+	}
+	ops := make([]capture.Op, len(refs))
+	for i := range ops {
+		ops[i] = capture.OpLoad
+	}
+	return &capture.Batch{Table: b.Table, Record: record, Ops: ops}, nil
+}
+
+// mark gives the load's state for a Mark.
+func (l *load) mark() table.Load {
+	if l.complete {
+		return table.Load{Complete: true}
+	}
+	return table.Load{Done: l.done}
+}
+
+// openWindow opens a window for a chunk.
+func (l *load) openWindow(t *capture.Table, delivered capture.Position) (window, error) {
+	if l.recorder == nil {
+		var err error
+		if l.recorder, err = newRecorder(t); err != nil {
+			return window{}, err
+		}
+	}
+	return window{after: delivered.Clone(), from: l.recorder.begin()}, nil
+}
+
+// arrive takes a chunk in.
+func (l *load) arrive(a *arrival) {
+	if l.waiting == nil {
+		l.waiting = map[int]*arrival{}
+	}
+	l.waiting[a.job.number] = a
+}
+
+// ready gives the chunk that joins next, if it has arrived and the stream has delivered
+// all it can have seen.
+func (l *load) ready(delivered capture.Position) *arrival {
+	a := l.waiting[l.next]
+	if a == nil || !delivered.Covers(a.chunk.High) {
+		return nil
+	}
+	return a
+}
+
+// join makes a chunk part of what is loaded and gives the rows that are to be committed
+// with it, nil for none.
+func (l *load) join(a *arrival, mem memory.Allocator) (*capture.Batch, error) {
+	b, err := l.recorder.untouched(a.chunk.Batch, a.window.from, mem)
+	if err != nil {
+		return nil, err
+	}
+	l.recorder.end(a.window.from)
+	if l.done, err = capture.AddRange(l.done, a.chunk.Range); err != nil {
+		return nil, fmt.Errorf("%s: %w", a.job.member.name(), err)
+	}
+	delete(l.waiting, l.next)
+	l.next++
+	l.complete = len(capture.Gaps(l.done)) == 0
+	close(a.joined)
+	return b, nil
+}
+
+// release gives the chunks that never joined back.
+func (l *load) release() {
+	for _, a := range l.waiting {
+		if a.chunk.Batch != nil {
+			a.chunk.Batch.Release()
+		}
+	}
+	l.waiting = nil
+}

@@ -1,0 +1,211 @@
+package commit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cdcd/capture"
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// loaders read tables for their initial load: one goroutine plans chunks, the others read
+// them. Each has a connection of its own while there is something to do.
+type loaders struct {
+	cfg      Config
+	server   string
+	flavor   capture.Flavor
+	toLoad   <-chan []*member
+	openings chan<- opening
+	arrivals chan<- *arrival
+	jobs     chan job
+}
+
+const (
+	// idleConnection is how long a connection without work is kept.
+	idleConnection = 10 * time.Second
+	// readFor bounds how long a chunk that cannot be read is tried again.
+	readFor = 5 * time.Minute
+	// chunkBytes is about what a chunk holds, where the user does not say.
+	chunkBytes   = 8 << 20
+	minChunkRows = 500
+	maxChunkRows = 50_000
+)
+
+func newLoaders(cfg Config, l *loop) *loaders {
+	return &loaders{
+		cfg: cfg, server: l.server, flavor: l.delivered.Flavor(), toLoad: l.toLoad,
+		openings: l.openings, arrivals: l.arrivals, jobs: make(chan job),
+	}
+}
+
+// start starts the goroutines in g.
+func (s *loaders) start(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return s.plan(ctx) })
+	for range s.cfg.LoadConnections {
+		g.Go(func() error { return s.read(ctx) })
+	}
+}
+
+// reader opens a reader, trying again where waiting can help.
+func (s *loaders) reader(ctx context.Context) (Reader, error) {
+	return backoff.Retry(ctx, func() (Reader, error) {
+		return s.cfg.Source.Reader(ctx, s.flavor, s.server)
+	}, backoff.WithMaxElapsedTime(readFor))
+}
+
+// plan plans the chunks of one table after another.
+func (s *loaders) plan(ctx context.Context) error {
+	var queue []*member
+	for {
+		if len(queue) == 0 {
+			select {
+			case queue = <-s.toLoad:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if err := s.planTable(ctx, queue[0]); err != nil {
+			return fmt.Errorf("load %s: %w", queue[0].name(), err)
+		}
+		queue = queue[1:]
+		select {
+		case more := <-s.toLoad:
+			queue = append(queue, more...)
+		default:
+		}
+	}
+}
+
+// planTable hands out the chunks that a table lacks, in the order of its key.
+func (s *loaders) planTable(ctx context.Context, m *member) error {
+	r, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { r.Close() }()
+	number, size := 0, s.chunkRows(m)
+	for _, gap := range capture.Gaps(m.load.done) {
+		for last := false; !last; number++ {
+			var bound capture.Bound
+			if err := s.retry(ctx, &r, func() (err error) {
+				bound, last, err = r.Bound(ctx, &m.Source.Table, gap, size)
+				return err
+			}); err != nil {
+				return err
+			}
+			j := job{member: m, number: number, within: capture.Range{After: gap.After, UpTo: bound}}
+			gap.After = bound
+			select {
+			case s.jobs <- j:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// chunkRows is how many rows a chunk of a table has.
+func (s *loaders) chunkRows(m *member) int {
+	if s.cfg.ChunkRows > 0 {
+		return s.cfg.ChunkRows
+	}
+	n := maxChunkRows
+	if m.RowBytes > 0 {
+		n = int(chunkBytes / m.RowBytes)
+	}
+	return min(max(n, minChunkRows), maxChunkRows, s.cfg.MaxRows)
+}
+
+// retry runs an action on a reader, which is opened anew after an error.
+func (s *loaders) retry(ctx context.Context, r *Reader, action func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := action()
+		if err == nil || ctx.Err() != nil {
+			return struct{}{}, err
+		}
+		if !capture.Transient(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		s.cfg.Logger.Warn("initial load interrupted", "err", err)
+		fresh, openErr := s.cfg.Source.Reader(ctx, s.flavor, s.server)
+		if openErr != nil {
+			return struct{}{}, openErr
+		}
+		(*r).Close()
+		*r = fresh
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(readFor))
+	return err
+}
+
+// read reads chunks.
+func (s *loaders) read(ctx context.Context) error {
+	var r Reader
+	closeReader := func() {
+		if r != nil {
+			r.Close()
+			r = nil
+		}
+	}
+	defer closeReader()
+	for {
+		idle := time.NewTimer(idleConnection)
+		select {
+		case j := <-s.jobs:
+			idle.Stop()
+			if r == nil {
+				var err error
+				if r, err = s.reader(ctx); err != nil {
+					return err
+				}
+			}
+			if err := s.readChunk(ctx, &r, j); err != nil {
+				return fmt.Errorf("load %s: %w", j.member.name(), err)
+			}
+		case <-idle.C:
+			closeReader()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// readChunk reads one chunk and waits until it has joined an epoch: so each connection
+// holds at most one chunk in memory.
+func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
+	o := opening{job: j, reply: make(chan window, 1)}
+	select {
+	case s.openings <- o:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	a := &arrival{job: j, joined: make(chan struct{})}
+	select {
+	case a.window = <-o.reply:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := s.retry(ctx, r, func() (err error) {
+		a.chunk, err = (*r).Read(ctx, j.member.shape(), j.within, a.window.after)
+		return err
+	}); err != nil {
+		return err
+	}
+	select {
+	case s.arrivals <- a:
+	case <-ctx.Done():
+		if a.chunk.Batch != nil {
+			a.chunk.Batch.Release()
+		}
+		return context.Cause(ctx)
+	}
+	select {
+	case <-a.joined:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

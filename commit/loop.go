@@ -1,0 +1,297 @@
+package commit
+
+import (
+	"context"
+	"time"
+
+	"cdcd/capture"
+	"golang.org/x/sync/errgroup"
+)
+
+// loop owns the pipeline's state while it runs. At any time at most one segment is being
+// read and one epoch is being committed or spilled.
+type loop struct {
+	p      *Pipeline
+	stream Stream
+	stop   <-chan struct{}
+
+	members   map[capture.Name]*member
+	epoch     *epoch           // being collected
+	next      *capture.Segment // read, but has no room in the epoch
+	delivered capture.Position // behind the last segment that joined an epoch
+	finished  capture.Position // by the last Receipt
+
+	reading  bool
+	working  bool
+	draining bool // no more reading: commit what is there and end
+	server   string
+
+	segments chan read
+	works    chan work
+	openings chan opening
+	arrivals chan *arrival
+	toLoad   chan []*member
+	unloaded []*member // to be handed to the loaders
+
+	counters counters
+}
+
+// read is a segment or the error that came instead.
+type read struct {
+	segment *capture.Segment
+	err     error
+}
+
+// work is what became of a commit or a spill.
+type work struct {
+	receipt  Receipt
+	landings []landing
+	took     time.Duration
+	spill    bool
+	err      error
+}
+
+// tick is how often the loop looks at the clock.
+const tick = 100 * time.Millisecond
+
+func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
+	l := &loop{
+		p: p, stream: stream, stop: stop, members: p.members, epoch: newEpoch(p.epoch, p.start),
+		delivered: p.start, finished: p.start,
+		segments: make(chan read, 1), works: make(chan work, 1),
+		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
+		server:   stream.Server(),
+		counters: newCounters(),
+	}
+	l.unloaded = l.loading()
+	return l
+}
+
+// run is the loop. It ends with errFinished when everything is done.
+func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
+	ticker := time.NewTicker(min(tick, l.p.cfg.Interval))
+	defer ticker.Stop()
+	stop := l.stop
+	for {
+		if err := l.proceed(ctx, g); err != nil {
+			return err
+		}
+		var toLoad chan []*member
+		if len(l.unloaded) > 0 {
+			toLoad = l.toLoad
+		}
+		select {
+		case r := <-l.segments:
+			l.reading = false
+			if err := l.onSegment(ctx, r); err != nil {
+				return err
+			}
+		case toLoad <- l.unloaded:
+			l.unloaded = nil
+		case w := <-l.works:
+			l.working = false
+			if err := l.onWork(w); err != nil {
+				return err
+			}
+		case o := <-l.openings:
+			if err := l.onOpening(o); err != nil {
+				return err
+			}
+		case a := <-l.arrivals:
+			a.job.member.load.arrive(a)
+		case <-ticker.C:
+			l.publish()
+		case <-stop:
+			stop, l.draining = nil, true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// proceed starts whatever can be done now.
+func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
+	if err := l.joinChunks(); err != nil {
+		return err
+	}
+	l.placeNext()
+	now := time.Now()
+	for _, m := range l.members {
+		m.noteDelivered(l.delivered, now)
+	}
+	if !l.working {
+		if done, err := l.startWork(ctx, g, now); done || err != nil {
+			return finishedOr(done, err)
+		}
+	}
+	if !l.reading && l.wantsMore() {
+		l.reading = true
+		g.Go(func() error {
+			s, err := l.stream.Next(ctx)
+			l.segments <- read{s, err}
+			return nil
+		})
+	}
+	return nil
+}
+
+func finishedOr(done bool, err error) error {
+	if done {
+		return errFinished
+	}
+	return err
+}
+
+// wantsMore reports whether the next segment is to be read. A transaction that has begun
+// is read to its end even when the pipeline is to stop: it cannot be cut.
+func (l *loop) wantsMore() bool {
+	e := l.epoch
+	if l.next != nil || e.bytes >= l.p.cfg.MaxBytes {
+		return false
+	}
+	return e.open || !l.draining && e.rows < l.p.cfg.MaxRows
+}
+
+// startWork begins a commit, a spill, or nothing. done means that there is nothing left to
+// do at all.
+func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) (done bool, err error) {
+	e := l.epoch
+	switch {
+	case e.open && e.bytes >= l.p.cfg.MaxBytes:
+		l.startSpill(ctx, g)
+	case e.open:
+	case l.due(now):
+		l.startCommit(ctx, g, l.lagging(now))
+	case l.draining || l.reachedEnd():
+		if e.empty() && len(l.lagging(now)) == 0 && l.next == nil {
+			return true, nil
+		}
+		l.draining = true
+		l.startCommit(ctx, g, l.lagging(now))
+	case e.empty():
+		if lagging := l.lagging(now); len(lagging) > 0 {
+			l.startCommit(ctx, g, lagging)
+		}
+	}
+	return false, nil
+}
+
+// due reports whether the epoch is to be cut.
+func (l *loop) due(now time.Time) bool {
+	e := l.epoch
+	if e.empty() {
+		return false
+	}
+	return now.Sub(e.began) >= l.p.cfg.Interval || e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil
+}
+
+// reachedEnd reports that everything to run until has been delivered and loaded.
+func (l *loop) reachedEnd() bool {
+	if l.p.cfg.Until == nil || !l.delivered.Covers(*l.p.cfg.Until) {
+		return false
+	}
+	for _, m := range l.members {
+		if !m.load.complete {
+			return false
+		}
+	}
+	return true
+}
+
+// lagging gives the tables whose position is to be committed though nothing changed in
+// them: because it has stood still for too long, or because this is the end.
+func (l *loop) lagging(now time.Time) []*member {
+	var out []*member
+	ending := l.draining || l.reachedEnd()
+	for _, m := range l.members {
+		if m.behind.IsZero() || l.epoch.shares[m] != nil {
+			continue
+		}
+		if ending || now.Sub(m.behind) >= l.p.cfg.MaxLag {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*member) {
+	e := l.epoch
+	var tasks []task
+	for m, s := range e.shares {
+		tasks = append(tasks, task{m, s, m.load.mark()})
+	}
+	for _, m := range also {
+		tasks = append(tasks, task{m, nil, m.load.mark()})
+	}
+	l.epoch = newEpoch(e.number+1, e.end)
+	l.working = true
+	g.Go(func() error {
+		began := time.Now()
+		receipt, landings, err := l.p.committer.commit(ctx, e, tasks)
+		l.works <- work{receipt: receipt, landings: landings, took: time.Since(began), err: err}
+		return nil
+	})
+}
+
+// startSpill writes what the epoch holds so far, for it holds too much and may not be cut.
+func (l *loop) startSpill(ctx context.Context, g *errgroup.Group) {
+	part := l.epoch.detach()
+	l.working = true
+	g.Go(func() error {
+		l.works <- work{spill: true, err: l.p.committer.spill(ctx, part)}
+		return nil
+	})
+}
+
+// onWork takes the result of a commit in.
+func (l *loop) onWork(w work) error {
+	if w.err != nil || w.spill {
+		return w.err
+	}
+	defer l.publish()
+	l.finished = w.receipt.End()
+	l.counters.landed(w)
+	for _, ld := range w.landings {
+		if ld.changes.Commits == 0 {
+			continue
+		}
+		ld.member.position, ld.member.behind = ld.mark.Position, time.Time{}
+		ld.member.changes.add(ld.changes)
+		if ld.debris != nil {
+			l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
+		}
+		l.logLanding(w, ld)
+	}
+	return nil
+}
+
+func (l *loop) logLanding(w work, ld landing) {
+	l.p.cfg.Logger.Debug("committed", "table", ld.member.Lake.String(), "epoch", w.receipt.Epoch(),
+		"inserted", ld.changes.Inserted, "updated", ld.changes.Updated, "deleted", ld.changes.Deleted,
+		"snapshot_id", ld.member.table.Head().Snapshot, "position", ld.mark.Position.String(), "dur_ms", ld.took.Milliseconds())
+}
+
+func (c *Changes) add(d Changes) {
+	c.Inserted += d.Inserted
+	c.Updated += d.Updated
+	c.Deleted += d.Deleted
+	c.Commits += d.Commits
+}
+
+// release gives all batches back that no commit has taken.
+func (l *loop) release() {
+	l.epoch.release()
+	if l.next != nil {
+		l.next.Release()
+	}
+	select {
+	case r := <-l.segments:
+		if r.segment != nil {
+			r.segment.Release()
+		}
+	default:
+	}
+	for _, m := range l.members {
+		m.load.release()
+	}
+}

@@ -1,0 +1,55 @@
+package commit
+
+import (
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+)
+
+// Member is a source table and the lake table it goes to.
+type Member struct {
+	Source   table.Source
+	Lake     table.Name
+	Location string // of the lake table's files
+	// Rows and RowBytes are the source's estimates, for progress and chunk sizes.
+	Rows, RowBytes int64
+}
+
+func (m Member) name() capture.Name { return m.Source.Table.Name }
+
+// member is a member of the running pipeline.
+type member struct {
+	Member
+	table    *table.Table
+	position capture.Position // of its newest Mark
+	behind   time.Time        // since when position lacks delivered transactions; zero: it does not
+	load     load
+	changes  Changes
+}
+
+// Changes counts what a table's commits did.
+type Changes struct {
+	Inserted, Updated, Deleted, Commits int64
+}
+
+// shape is how the member's rows look.
+func (m *member) shape() capture.Capture {
+	return capture.Capture{Table: &m.Source.Table, Options: m.Source.Options, CommitTime: m.Source.CommitTime}
+}
+
+// capture is how the stream captures the member, given what it already holds.
+func (m *member) capture() capture.Capture {
+	c := m.shape()
+	c.Applied = m.position
+	return c
+}
+
+// noteDelivered notes that the stream has delivered up to a position.
+func (m *member) noteDelivered(delivered capture.Position, now time.Time) {
+	if m.position.Covers(delivered) {
+		m.behind = time.Time{}
+	} else if m.behind.IsZero() {
+		m.behind = now
+	}
+}

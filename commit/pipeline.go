@@ -1,0 +1,100 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// Config is what a pipeline runs with.
+type Config struct {
+	Pipeline string
+	Members  []Member
+	Source   Source
+	Tables   table.Config
+	Logger   *slog.Logger
+
+	Interval time.Duration // an epoch's age at which it is cut
+	MaxRows  int           // source changes and loaded rows in an epoch
+	MaxBytes int64         // held in memory by an epoch that is collected
+
+	LoadConnections int
+	ChunkRows       int // 0: by the size of the rows
+
+	// MaxLag is how long a table that nothing touches may keep its old position.
+	MaxLag time.Duration
+
+	// Until ends the run once everything up to a position, and all loads, are committed.
+	// Nil: never.
+	Until *capture.Position
+}
+
+// Pipeline is a recovered pipeline, ready to run. It is run once.
+type Pipeline struct {
+	cfg       Config
+	committer *committer
+	members   map[capture.Name]*member
+	start     capture.Position
+	epoch     int64 // number of the next
+	refused   []Refusal
+	status    atomic.Pointer[Status]
+}
+
+// Run moves the pipeline forward until ctx ends, stop is closed, or the position to run
+// until is committed. After stop it commits what it has collected, and every table's
+// position, and returns nil.
+func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
+	var captures []capture.Capture
+	for _, m := range p.members {
+		captures = append(captures, m.capture())
+	}
+	stream, err := p.cfg.Source.Stream(p.start, captures)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := stream.Connect(ctx); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	l := newLoop(p, stream, stop)
+	newLoaders(p.cfg, l).start(gctx, g)
+	g.Go(func() error { return l.run(gctx, g) })
+	err = g.Wait()
+	l.release()
+	if errors.Is(err, errFinished) {
+		err = nil
+	}
+	return errors.Join(err, p.closeTables(err == nil))
+}
+
+// errFinished ends the other goroutines once the loop has done all there is to do.
+var errFinished = errors.New("finished")
+
+// closeTables frees the tables. After a clean end their indexes are put on disk.
+func (p *Pipeline) closeTables(clean bool) error {
+	var errs []error
+	for _, m := range p.members {
+		if m.table == nil {
+			continue
+		}
+		closeTable := m.table.Abandon
+		if clean {
+			closeTable = m.table.Close
+		}
+		if err := closeTable(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.Lake, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Status gives what the pipeline is doing. It may be called at any time.
+func (p *Pipeline) Status() Status { return *p.status.Load() }

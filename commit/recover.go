@@ -1,0 +1,240 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// Open recovers a pipeline: it creates the tables that are missing, takes the fence, and
+// reads every table's position. Nothing of the source is read but where a new pipeline
+// begins.
+func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
+	p := &Pipeline{cfg: cfg, members: map[capture.Name]*member{}}
+	p.committer = &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1}
+	heads, err := p.openHeads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.takeFence(ctx, heads); err != nil {
+		return nil, err
+	}
+	// Only now: before the fence another daemon could still have moved a position.
+	if err := p.readPositions(ctx, heads); err != nil {
+		return nil, errors.Join(err, p.closeTables(false))
+	}
+	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: newCounters()}
+	l.publish()
+	return p, nil
+}
+
+// openHeads loads the members' tables, creating those that are missing.
+func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, error) {
+	heads := map[*member]*table.Head{}
+	for _, m := range p.cfg.Members {
+		mm := &member{Member: m}
+		h, err := p.loadOrCreate(ctx, mm)
+		if err != nil {
+			return nil, err
+		}
+		heads[mm] = h
+		p.members[m.name()] = mm
+	}
+	return heads, nil
+}
+
+// loadOrCreate gives the head of a member's table, creating the table where there is none.
+func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, error) {
+	h, err := table.LoadHead(ctx, p.cfg.Tables, m.Lake)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		return h, m.takeSource(h)
+	}
+	p.cfg.Logger.Info("creating table", "table", m.Lake.String(), "source", m.name().String())
+	h, createErr := table.Create(ctx, p.cfg.Tables, m.Lake, m.Source, m.Location)
+	if createErr == nil {
+		failpoint("table-created")
+		return h, nil
+	}
+	// The answer may have been lost: only the catalog knows.
+	if h, err = table.LoadHead(ctx, p.cfg.Tables, m.Lake); err != nil || h == nil {
+		return nil, errors.Join(createErr, err)
+	}
+	return h, m.takeSource(h)
+}
+
+// takeSource makes the table's own record of its source the member's: it is the shape at
+// the table's position, whatever the source looks like now. What the user chose must agree
+// with it.
+func (m *member) takeSource(h *table.Head) error {
+	was := h.Source
+	switch {
+	case was.Table.Name != m.Source.Table.Name:
+		return fmt.Errorf("%s: %w: it is a copy of %s, not of %s", m.Lake, table.ErrOptionsChanged, was.Table.Name, m.Source.Table.Name)
+	case was.CommitTime != m.Source.CommitTime:
+		return fmt.Errorf("%s: %w: tables[].commit_timestamp was %v", m.Lake, table.ErrOptionsChanged, was.CommitTime)
+	case was.Options.UnsignedBigintAsLong != m.Source.Options.UnsignedBigintAsLong && hasUnsignedBigint(&was.Table):
+		return fmt.Errorf("%s: %w: types.bigint_unsigned was another", m.Lake, table.ErrOptionsChanged)
+	}
+	dates := m.Source.Options.ZeroDateAsNull // changes no type: the user's choice of today
+	m.Source = was
+	m.Source.Options.ZeroDateAsNull = dates
+	return nil
+}
+
+func hasUnsignedBigint(t *capture.Table) bool {
+	return slices.ContainsFunc(t.Columns, func(c capture.Column) bool { return c.Type == capture.TypeBigInt && c.Unsigned })
+}
+
+// takeFence sets a number above every one in force on all tables. From then on no other
+// daemon's commit is accepted.
+func (p *Pipeline) takeFence(ctx context.Context, heads map[*member]*table.Head) error {
+	highest := int64(0)
+	for _, h := range heads {
+		highest = max(highest, h.Fence)
+	}
+	p.committer.fence = highest + 1
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelTables)
+	fenced := make(chan headOf, len(heads))
+	for m, h := range heads {
+		g.Go(func() error {
+			h, err := p.setFence(ctx, h)
+			fenced <- headOf{m, h}
+			return err
+		})
+	}
+	err := g.Wait()
+	close(fenced)
+	for f := range fenced {
+		heads[f.member] = f.head
+	}
+	return err
+}
+
+// headOf pairs a member with its table's head.
+type headOf struct {
+	member *member
+	head   *table.Head
+}
+
+// setFence moves a table's fence to our number.
+func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, error) {
+	own := p.committer.fence
+	for range rebaseTries {
+		a, err := table.PrepareFence(ctx, p.cfg.Tables, h, own)
+		if err != nil {
+			return nil, err
+		}
+		now, what, err := settle(ctx, p.cfg.Tables, a, own)
+		switch {
+		case err != nil:
+			return nil, err
+		case what == landed:
+			return now, nil
+		case now.Fence >= own: // with the same number: another daemon took it at the same time
+			return nil, fmt.Errorf("%s: %w: fence %d", h.Name, ErrFenced, now.Fence)
+		}
+		h = now // the table moved on under its former owner
+	}
+	return nil, fmt.Errorf("%s: the table does not come to rest while it is taken over", h.Name)
+}
+
+// readPositions opens the tables and finds where the stream starts: behind what every
+// table has.
+func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.Head) error {
+	begun := false
+	for _, h := range heads {
+		if !h.Begun() {
+			continue
+		}
+		p.epoch = max(p.epoch, h.Mark.Epoch)
+		p.committer.timeline = max(p.committer.timeline, h.Mark.Timeline)
+		if !begun {
+			p.start, begun = h.Mark.Position.Clone(), true
+			continue
+		}
+		if h.Mark.Position.Flavor() != p.start.Flavor() {
+			return fmt.Errorf("%s: its position is of %v, another table's of %v", h.Name, h.Mark.Position.Flavor(), p.start.Flavor())
+		}
+		p.start = p.start.Intersect(h.Mark.Position)
+	}
+	if !begun {
+		var err error
+		if p.start, err = p.cfg.Source.Position(ctx); err != nil {
+			return err
+		}
+	}
+	p.epoch++
+	for m, h := range heads {
+		if err := p.openTable(ctx, m, h, p.start); err != nil {
+			return err
+		}
+	}
+	p.cfg.Logger.Info("recovered", "position", p.start.String(), "tables", len(heads), "fence", p.committer.fence, "epoch", p.epoch)
+	return nil
+}
+
+// openTable opens a member's table and, where it has none yet, gives it its first
+// snapshot, with no rows and the given position.
+func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begin capture.Position) error {
+	began := time.Now()
+	t, err := table.Open(ctx, p.cfg.Tables, h)
+	if err != nil {
+		return err
+	}
+	m.table = t
+	if t.Discarded != nil {
+		p.cfg.Logger.Warn("key index rebuilt", "table", m.Lake.String(), "err", t.Discarded, "keys", t.IndexKeys(), "dur_ms", time.Since(began).Milliseconds())
+	}
+	if !h.Begun() {
+		e := newEpoch(p.epoch, begin)
+		if _, err := p.committer.commitShare(ctx, e, task{member: m}); err != nil {
+			return err
+		}
+		failpoint("table-begun")
+		h = m.table.Head()
+	}
+	m.position = h.Mark.Position
+	m.load.complete, m.load.done = h.Mark.Load.Complete, h.Mark.Load.Done
+	return nil
+}
+
+// adopt takes in a table that came into being on the source behind the given position. It
+// gives nil for a table that is gone again or cannot be replicated; the latter is refused
+// loudly, but stops nothing: no row of it is in the lake.
+func (p *Pipeline) adopt(ctx context.Context, n capture.Name, position capture.Position) (*member, error) {
+	source, ok, err := p.cfg.Source.Member(ctx, n)
+	if err != nil {
+		p.cfg.Logger.Error("new table is not replicated", "table", n.String(), "err", err)
+		p.refused = append(p.refused, Refusal{n, err.Error()})
+		return nil, nil
+	}
+	if !ok {
+		return nil, nil
+	}
+	m := &member{Member: source}
+	h, err := p.loadOrCreate(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if h.Begun() {
+		return nil, fmt.Errorf("%s: the source created %s, of which the lake has a copy: exclude it, or load it under another name (tables[].target)", m.Lake, n)
+	}
+	if h, err = p.setFence(ctx, h); err != nil {
+		return nil, err
+	}
+	if err := p.openTable(ctx, m, h, position); err != nil {
+		return nil, err
+	}
+	p.cfg.Logger.Info("table added", "table", m.Lake.String(), "source", n.String())
+	return m, nil
+}

@@ -1,0 +1,43 @@
+package commit
+
+import (
+	"context"
+	"errors"
+
+	"cdcd/capture"
+)
+
+// Stream delivers the source's changes; capture.Stream is one. It is used by one goroutine
+// at a time.
+type Stream interface {
+	Connect(ctx context.Context) error
+	Next(ctx context.Context) (*capture.Segment, error)
+	Capture(c capture.Capture) error
+	Server() string
+	Close()
+}
+
+// Reader reads ranges of tables for the initial load; capture.Reader is one. It is used by
+// one goroutine at a time.
+type Reader interface {
+	Bound(ctx context.Context, t *capture.Table, within capture.Range, rows int) (b capture.Bound, last bool, err error)
+	Read(ctx context.Context, c capture.Capture, within capture.Range, after capture.Position) (*capture.Chunk, error)
+	Close()
+}
+
+// Source opens the source.
+type Source interface {
+	// Position is where a new pipeline begins: everything that the server has made visible,
+	// with no transaction prepared before it still to be completed.
+	Position(ctx context.Context) (capture.Position, error)
+	// Stream opens the stream behind a position.
+	Stream(start capture.Position, tables []capture.Capture) (Stream, error)
+	// Reader opens a reader of the server that the stream reads.
+	Reader(ctx context.Context, flavor capture.Flavor, server string) (Reader, error)
+	// Member describes a source table that came into being and is wanted. ok is false when
+	// it is gone again; the error says why it cannot be replicated.
+	Member(ctx context.Context, n capture.Name) (m Member, ok bool, err error)
+}
+
+// ErrFenced reports that another daemon has taken the pipeline over.
+var ErrFenced = errors.New("another daemon has taken over this pipeline")

@@ -1,0 +1,153 @@
+package commit
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+)
+
+// Status is what a pipeline is doing, at one moment.
+type Status struct {
+	At        time.Time
+	Delivered capture.Position // by the stream, to the epoch that is collected
+	Finished  capture.Position // by the newest finished epoch
+	Epoch     int64            // being collected
+	Fence     int64
+	// SourceTime is the commit time of the newest source transaction that was delivered,
+	// CommittedTime that of the newest one committed to the lake.
+	SourceTime, CommittedTime time.Time
+	CollectedRows             int
+	CollectedBytes            int64
+	Tables                    []TableStatus // by name
+	Refused                   []Refusal
+	Counters                  Counters
+}
+
+// TableStatus is what a pipeline knows of one table.
+type TableStatus struct {
+	Source   capture.Name
+	Lake     table.Name
+	Position capture.Position
+	Behind   time.Duration // how long the position has lacked delivered transactions
+	Loading  bool
+	// LoadedRows and LoadRows tell how far the load has come; LoadRows is an estimate.
+	LoadedRows, LoadRows int64
+	Changes              Changes
+	Content              table.Stats
+	IndexKeys, IndexRuns int
+}
+
+// Refusal is a table that came into being and cannot be replicated.
+type Refusal struct {
+	Table  capture.Name
+	Reason string
+}
+
+// Counters only grow.
+type Counters struct {
+	Transactions   int64
+	Rows           int64 // captured source changes delivered
+	LoadedRows     int64
+	NoDates        int64 // values that became NULL because they are no date
+	Unlogged       int64 // statements that changed other tables without row events
+	Commits        int64 // of tables
+	Epochs         int64
+	CommitDuration Histogram // of an epoch, in seconds
+}
+
+// Histogram counts durations in buckets.
+type Histogram struct {
+	Bounds []float64 // upper bounds in seconds
+	Counts []uint64  // of each bound, not cumulative; one more for what lies above
+	Sum    float64
+	Count  uint64
+}
+
+// durationBounds are the buckets of commit durations, in seconds.
+func durationBounds() []float64 {
+	return []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
+}
+
+func (h *Histogram) observe(d time.Duration) {
+	s := d.Seconds()
+	i, _ := slices.BinarySearch(h.Bounds, s)
+	h.Counts[i]++
+	h.Sum += s
+	h.Count++
+}
+
+// counters is the loop's own.
+type counters struct {
+	Counters
+	sourceTime, committedTime time.Time
+	content                   map[*member]content
+}
+
+// content is what a table's committer knew of it after its newest commit.
+type content struct {
+	stats      table.Stats
+	keys, runs int
+}
+
+func newCounters() counters {
+	b := durationBounds()
+	return counters{
+		Counters: Counters{CommitDuration: Histogram{Bounds: b, Counts: make([]uint64, len(b)+1)}},
+		content:  map[*member]content{},
+	}
+}
+
+func (c *counters) delivered(s *capture.Segment) {
+	c.Transactions += int64(s.Transactions)
+	c.Rows += int64(s.Rows)
+	c.NoDates += s.NoDates
+	c.Unlogged += int64(s.Unlogged)
+	if s.Committed.After(c.sourceTime) {
+		c.sourceTime = s.Committed
+	}
+}
+
+// landed counts a commit. The members' tables are still the loop's to look at: no other
+// work has begun.
+func (c *counters) landed(w work) {
+	c.Epochs++
+	c.CommitDuration.observe(w.took)
+	for _, ld := range w.landings {
+		if ld.changes.Commits == 0 {
+			continue
+		}
+		c.Commits++
+		if ld.mark.Committed.After(c.committedTime) {
+			c.committedTime = ld.mark.Committed
+		}
+		c.content[ld.member] = content{ld.member.table.Stats(), ld.member.table.IndexKeys(), ld.member.table.IndexRuns()}
+	}
+}
+
+// publish makes the loop's state visible to Pipeline.Status.
+func (l *loop) publish() {
+	now := time.Now()
+	s := &Status{
+		At: now, Delivered: l.delivered, Finished: l.finished, Epoch: l.epoch.number, Fence: l.p.committer.fence,
+		SourceTime: l.counters.sourceTime, CommittedTime: l.counters.committedTime,
+		CollectedRows: l.epoch.rows, CollectedBytes: l.epoch.bytes, Refused: slices.Clone(l.p.refused), Counters: l.counters.Counters,
+	}
+	s.Counters.CommitDuration.Counts = slices.Clone(s.Counters.CommitDuration.Counts)
+	for _, m := range l.members {
+		t := TableStatus{
+			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.load.complete,
+			LoadedRows: m.load.rows, LoadRows: m.Rows, Changes: m.changes,
+		}
+		if !m.behind.IsZero() {
+			t.Behind = now.Sub(m.behind)
+		}
+		c := l.counters.content[m]
+		t.Content, t.IndexKeys, t.IndexRuns = c.stats, c.keys, c.runs
+		s.Tables = append(s.Tables, t)
+	}
+	slices.SortFunc(s.Tables, func(a, b TableStatus) int { return strings.Compare(a.Source.String(), b.Source.String()) })
+	l.p.status.Store(s)
+}

@@ -1,0 +1,193 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// Receipt proves that an epoch is in every table it touches. Only a finished commit makes
+// one, and only a Receipt moves the pipeline's position.
+type Receipt struct {
+	epoch int64
+	end   capture.Position
+}
+
+// Epoch is the epoch's number.
+func (r Receipt) Epoch() int64 { return r.epoch }
+
+// End is the position behind the epoch.
+func (r Receipt) End() capture.Position { return r.end }
+
+const (
+	// parallelTables bounds the tables that are committed at the same time.
+	parallelTables = 4
+	// rebaseTries bounds how often a share is built anew because the table moved.
+	rebaseTries = 5
+)
+
+// committer lands epochs. It is used by one goroutine at a time, which has the members'
+// tables to itself meanwhile.
+type committer struct {
+	cfg      table.Config
+	pipeline string
+	timeline int64
+	fence    int64
+}
+
+// landing is what a commit of one table came to.
+type landing struct {
+	member  *member
+	mark    table.Mark
+	changes Changes
+	took    time.Duration
+	debris  error // old metadata that could not be removed: no harm, but worth a log line
+}
+
+// task is one table's part in a commit.
+type task struct {
+	member *member
+	share  *share     // nil: the Mark alone
+	load   table.Load // as of the epoch's end
+}
+
+// commit lands an epoch in every table that has a task. It owns the epoch's batches.
+func (c *committer) commit(ctx context.Context, e *epoch, tasks []task) (Receipt, []landing, error) {
+	defer e.release()
+	landings := make([]landing, len(tasks))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelTables)
+	for i, t := range tasks {
+		g.Go(func() (err error) {
+			landings[i], err = c.commitShare(gctx, e, t)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return Receipt{}, nil, err
+	}
+	return Receipt{epoch: e.number, end: e.end}, landings, nil
+}
+
+// commitShare lands one table's share of an epoch.
+func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing, error) {
+	m, s := t.member, t.share
+	mark := table.Mark{
+		Pipeline: c.pipeline, Timeline: c.timeline, Fence: c.fence, Epoch: e.number,
+		Position: e.end, Committed: e.committed, Load: t.load,
+	}
+	if mark.Committed.IsZero() {
+		mark.Committed = m.table.Head().Mark.Committed
+	}
+	began := time.Now()
+	for range rebaseTries {
+		d, err := c.build(ctx, e, m, s)
+		if err != nil {
+			return landing{}, err
+		}
+		if s != nil && d.Empty() && !s.loaded {
+			return landing{member: m}, nil // the changes cancel out: the position may lag
+		}
+		l := landing{member: m, mark: mark, changes: Changes{d.Inserted, d.Updated, d.Deleted, 1}}
+		what, err := c.land(ctx, m, d, mark, &l)
+		l.took = time.Since(began)
+		if err != nil || what == landed {
+			return l, err
+		}
+		if s != nil && s.spill != nil {
+			return landing{}, fmt.Errorf("%s: %w while an epoch larger than memory was written", m.Lake, table.ErrMoved)
+		}
+	}
+	return landing{}, fmt.Errorf("%s: %w %d times while one epoch was written", m.Lake, table.ErrMoved, rebaseTries)
+}
+
+// build makes the Delta of a share on the table's current snapshot.
+func (c *committer) build(ctx context.Context, e *epoch, m *member, s *share) (*table.Delta, error) {
+	if s == nil {
+		return m.table.Build(c.fence, e.number).Delta(), nil
+	}
+	b := m.table.Build(c.fence, e.number)
+	if s.spill != nil {
+		b = s.spill.build
+	}
+	if err := b.Add(ctx, s.batches()); err != nil {
+		return nil, err
+	}
+	failpoint("data-files-written")
+	return b.Delta(), nil
+}
+
+// land commits a Delta. With landed the member's table has moved on to the new snapshot;
+// with dead it has moved on to the one that won, where the Delta must be made anew.
+func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark table.Mark, l *landing) (outcome, error) {
+	for range rebaseTries {
+		a, err := m.table.Prepare(ctx, d, mark)
+		if err != nil {
+			return 0, err
+		}
+		failpoint("uploaded")
+		h, what, err := settle(ctx, c.cfg, a, c.fence)
+		if err != nil {
+			return 0, err
+		}
+		switch what {
+		case landed:
+			return landed, c.advance(ctx, m, a, d, h, l)
+		case fenced:
+			return 0, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, c.fence)
+		case dead:
+			return dead, c.rebase(ctx, m, h)
+		}
+		// Only numbers moved: the same Delta on the same snapshot, in a new attempt.
+		if err := m.table.Refresh(ctx, h); err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("%s: other branches of the table do not come to rest", m.Lake)
+}
+
+// advance moves the member's table to the head that an attempt made. If others have
+// already built on it, the table is loaded as it is now.
+func (c *committer) advance(ctx context.Context, m *member, a *table.Attempt, d *table.Delta, h *table.Head, l *landing) error {
+	failpoint("landed")
+	if h.Snapshot != a.Snapshot {
+		return m.table.Refresh(ctx, h)
+	}
+	err := m.table.Advance(a, d, h)
+	if errors.Is(err, table.ErrDebris) {
+		l.debris, err = err, nil
+	}
+	return err
+}
+
+// rebase moves the member's table to a head that others made. Only rewrites that change no
+// row leave the position as it was; anything else was refused when the head was read.
+func (c *committer) rebase(ctx context.Context, m *member, h *table.Head) error {
+	if h.Fence > c.fence {
+		return fmt.Errorf("%s: %w", m.Lake, ErrFenced)
+	}
+	if !h.Mark.Position.Equal(m.table.Head().Mark.Position) {
+		return fmt.Errorf("%s: %w: its position is %s, we left it at %s", m.Lake, table.ErrForeignRows, h.Mark.Position, m.table.Head().Mark.Position)
+	}
+	return m.table.Refresh(ctx, h)
+}
+
+// spill writes a part of an epoch to data files, so that a transaction larger than the
+// budget can go on. It owns the part's batches.
+func (c *committer) spill(ctx context.Context, e *epoch) error {
+	defer e.release()
+	for m, s := range e.shares {
+		if s.spill.build == nil {
+			s.spill.build = m.table.Build(c.fence, e.number)
+		}
+		if err := s.spill.build.Add(ctx, s.batches()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
