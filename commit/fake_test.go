@@ -36,6 +36,7 @@ type fakeServer struct {
 	rng     *rand.Rand
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
+	delay   time.Duration          // of every segment: the stream is behind what readers see
 }
 
 const fakeSID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -163,6 +164,9 @@ func (f *fakeStream) Capture(c capture.Capture) error {
 var errPurged = errors.New("purged")
 
 func (f *fakeStream) Next(ctx context.Context) (*capture.Segment, error) {
+	if err := pause(ctx, f.server.delay); err != nil {
+		return nil, err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -467,6 +467,32 @@ func TestLogAheadOfReaders(t *testing.T) {
 	}
 }
 
+// TestReadersAheadOfStream is a stream that lags: chunks show transactions that it has not
+// delivered yet and must wait for them.
+func TestReadersAheadOfStream(t *testing.T) {
+	for seed := range uint64(4) {
+		l := newLab(t, seed, "a")
+		l.server.delay = 4 * time.Millisecond
+		for i := range 40 {
+			l.server.add(change{"a", int64(i), value("old%d", i)})
+		}
+		cfg := l.cfg
+		cfg.Members = l.members()
+		p, err := Open(context.Background(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.churn(60)
+		end := l.server.end()
+		p.cfg.Until = &end
+		if err := p.Run(context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		l.check()
+		l.checkHistory()
+	}
+}
+
 // TestTakeOver starts a second daemon beside a running one: the first must stop with
 // ErrFenced, having changed nothing more.
 func TestTakeOver(t *testing.T) {
