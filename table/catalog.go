@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +107,53 @@ func pathElement(s string) string {
 	}
 	return b.String()
 }
+
+// Namespaces lists all namespaces.
+func (e *Embedded) Namespaces(ctx context.Context) ([]string, error) {
+	list, err := e.ListNamespaces(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = strings.Join(n, ".")
+	}
+	return out, nil
+}
+
+// TableNames lists the tables of a namespace.
+func (e *Embedded) TableNames(ctx context.Context, namespace string) ([]string, error) {
+	var out []string
+	for ident, err := range e.ListTables(ctx, icetable.Identifier{namespace}) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ident[len(ident)-1])
+	}
+	return out, nil
+}
+
+// Metadata gives a table's current metadata file and its content. ok is false where there
+// is no such table.
+func (e *Embedded) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {
+	for range metadataTries {
+		location, err = e.MetadataLocation(ctx, n)
+		if errors.Is(err, catalog.ErrNoSuchTable) {
+			return "", nil, false, nil
+		}
+		if err != nil {
+			return "", nil, false, err
+		}
+		if content, err = (fileio.Disk{}).ReadFile(location); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return location, content, err == nil, err
+}
+
+// metadataTries is how often a metadata file is looked for that was replaced and removed
+// before it could be read.
+const metadataTries = 3
 
 // MetadataLocation gives a table's current metadata file.
 func (e *Embedded) MetadataLocation(ctx context.Context, n Name) (string, error) {

@@ -117,7 +117,7 @@ func Default() Config {
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
 		CatalogEndpoint: Endpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
-		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 128 << 20},
+		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 64 << 20},
 		Load:            Loading{Connections: 2},
 		Memory:          Memory{Limit: 512 << 20},
 		Log:             Log{Level: "info", Format: "auto"},

@@ -54,7 +54,7 @@ control:
 commit:
   interval: 10s # default
   max_rows: 500000 # default
-  max_bytes: 128MiB # default
+  max_bytes: 64MiB # default
 load:
   connections: 2 # default
   chunk_rows: 0 # default

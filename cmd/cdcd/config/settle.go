@@ -34,6 +34,7 @@ func settle(cfg *Config) *settler {
 	s.tls()
 	s.endpoints()
 	s.control()
+	s.memory()
 	s.tables()
 	return s
 }
@@ -158,6 +159,21 @@ func (s *settler) control() {
 	s.canon("control.socket", &s.cfg.Control.Socket, canonPath)
 	if n := len(s.cfg.Control.Socket); n > maxSocketPath {
 		s.report("control.socket", "the path has %d bytes; a unix socket takes %d", n, maxSocketPath)
+	}
+}
+
+// memory fits the size of epochs to the memory: one is collected while another is written,
+// which takes about as much again.
+func (s *settler) memory() {
+	const share, smallest = 4, 1 << 20
+	most := s.cfg.Memory.Limit / share
+	size := &s.cfg.Commit.MaxBytes
+	switch {
+	case *size <= most || most < smallest:
+	case s.present("commit.max_bytes"):
+		s.report("commit.max_bytes", "must be at most a quarter of memory.limit, %v", most)
+	default:
+		*size = most
 	}
 }
 

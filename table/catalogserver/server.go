@@ -1,0 +1,186 @@
+package catalogserver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"cdcd/table"
+)
+
+// Catalog is what is served; table.Embedded is one.
+type Catalog interface {
+	Namespaces(ctx context.Context) ([]string, error)
+	TableNames(ctx context.Context, namespace string) ([]string, error)
+	Metadata(ctx context.Context, n table.Name) (location string, content []byte, ok bool, err error)
+}
+
+// Server answers requests of Iceberg's REST protocol.
+type Server struct {
+	catalog Catalog
+	logger  *slog.Logger
+	mux     *http.ServeMux
+}
+
+// routes are what the server answers. Clients ask only for what it lists in its config.
+const (
+	routeNamespaces = "GET /v1/namespaces"
+	routeNamespace  = "GET /v1/namespaces/{namespace}"
+	routeTables     = "GET /v1/namespaces/{namespace}/tables"
+	routeTable      = "GET /v1/namespaces/{namespace}/tables/{table}"
+)
+
+// New returns a server of a catalog.
+func New(c Catalog, logger *slog.Logger) *Server {
+	s := &Server{catalog: c, logger: logger, mux: http.NewServeMux()}
+	s.mux.HandleFunc("GET /v1/config", s.config)
+	s.mux.HandleFunc(routeNamespaces, s.namespaces)
+	s.mux.HandleFunc(routeNamespace, s.namespace)
+	s.mux.HandleFunc(routeTables, s.tables)
+	s.mux.HandleFunc(routeTable, s.table)
+	s.mux.HandleFunc("GET /v1/namespaces/{namespace}/views", s.views)
+	s.mux.HandleFunc("POST /v1/namespaces/{namespace}/tables/{table}/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent) // readers report how long their scans took
+	})
+	s.mux.HandleFunc("/", s.other)
+	return s
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// answer writes a JSON document.
+func (s *Server) answer(w http.ResponseWriter, code int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		s.logger.Error("catalog endpoint", "err", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if _, err := w.Write(b); err != nil {
+		s.logger.Debug("catalog endpoint: client went away", "err", err)
+	}
+}
+
+// refuse answers with an error in the protocol's form.
+func (s *Server) refuse(w http.ResponseWriter, code int, kind, message string) {
+	s.answer(w, code, map[string]any{"error": map[string]any{"message": message, "type": kind, "code": code}})
+}
+
+// fail answers an error of our own.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.logger.Error("catalog endpoint", "path", r.URL.Path, "err", err)
+	s.refuse(w, http.StatusInternalServerError, "InternalServerError", "the catalog cannot be read: see the server's log")
+}
+
+func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
+	var endpoints []string
+	for _, r := range []string{routeNamespaces, routeNamespace, routeTables, routeTable} {
+		method, path, _ := strings.Cut(r, " ")
+		path = strings.Replace(path, "/v1/", "/v1/{prefix}/", 1)
+		endpoints = append(endpoints, method+" "+path)
+	}
+	s.answer(w, http.StatusOK, map[string]any{"defaults": map[string]string{}, "overrides": map[string]string{}, "endpoints": endpoints})
+}
+
+func (s *Server) namespaces(w http.ResponseWriter, r *http.Request) {
+	all, err := s.catalog.Namespaces(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	list := make([][]string, 0, len(all))
+	if r.URL.Query().Get("parent") == "" { // ours have no children
+		for _, n := range all {
+			list = append(list, []string{n})
+		}
+	}
+	s.answer(w, http.StatusOK, map[string]any{"namespaces": list})
+}
+
+// known answers requests for a namespace that does not exist, and reports whether it does.
+func (s *Server) known(w http.ResponseWriter, r *http.Request) bool {
+	all, err := s.catalog.Namespaces(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return false
+	}
+	n := r.PathValue("namespace")
+	if !slices.Contains(all, n) {
+		s.refuse(w, http.StatusNotFound, "NoSuchNamespaceException", fmt.Sprintf("Namespace does not exist: %s", n))
+		return false
+	}
+	return true
+}
+
+func (s *Server) namespace(w http.ResponseWriter, r *http.Request) {
+	if s.known(w, r) {
+		s.answer(w, http.StatusOK, map[string]any{"namespace": []string{r.PathValue("namespace")}, "properties": map[string]string{}})
+	}
+}
+
+func (s *Server) tables(w http.ResponseWriter, r *http.Request) {
+	if !s.known(w, r) {
+		return
+	}
+	n := r.PathValue("namespace")
+	names, err := s.catalog.TableNames(r.Context(), n)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	list := make([]map[string]any, 0, len(names))
+	for _, name := range names {
+		list = append(list, map[string]any{"namespace": []string{n}, "name": name})
+	}
+	s.answer(w, http.StatusOK, map[string]any{"identifiers": list})
+}
+
+func (s *Server) views(w http.ResponseWriter, r *http.Request) {
+	if s.known(w, r) {
+		s.answer(w, http.StatusOK, map[string]any{"identifiers": []any{}})
+	}
+}
+
+func (s *Server) table(w http.ResponseWriter, r *http.Request) {
+	n := table.Name{Namespace: r.PathValue("namespace"), Table: r.PathValue("table")}
+	location, content, ok, err := s.catalog.Metadata(r.Context(), n)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if !ok {
+		s.refuse(w, http.StatusNotFound, "NoSuchTableException", fmt.Sprintf("Table does not exist: %s", n))
+		return
+	}
+	tag := etag(location)
+	w.Header().Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	s.answer(w, http.StatusOK, map[string]any{"metadata-location": location, "metadata": json.RawMessage(content), "config": map[string]string{}})
+}
+
+// etag names a version of a table: metadata files are immutable.
+func etag(location string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(location)) // never fails
+	return fmt.Sprintf(`"%016x"`, h.Sum64())
+}
+
+// other answers everything that is not served.
+func (s *Server) other(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		s.refuse(w, http.StatusNotFound, "NotFoundException", fmt.Sprintf("Not served: %s", r.URL.Path))
+		return
+	}
+	s.refuse(w, http.StatusForbidden, "ForbiddenException", "This catalog is read-only: the tables are written by replication")
+}
