@@ -224,6 +224,36 @@ func serverID(ctx context.Context, q queryer, f Flavor) (id string, err error) {
 	return id, err
 }
 
+// PreparedTransactions lists the XA transactions that are prepared and not completed. A
+// user without the right to see them gets none: an XA COMMIT of one that was prepared before
+// our position stops the stream in any case.
+func PreparedTransactions(ctx context.Context, db *sql.DB) (map[string]bool, error) {
+	rows, err := db.QueryContext(ctx, "XA RECOVER CONVERT XID")
+	if code, _ := serverError(err); code == codeSyntax { // MariaDB
+		rows, err = db.QueryContext(ctx, "XA RECOVER FORMAT='SQL'")
+	}
+	if code, _ := serverError(err); code == codeMayNotRecover || errors.Is(classify(err), ErrAccess) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]bool{}
+	for rows.Next() {
+		var format, gtrid, bqual int64
+		var data string
+		if err := rows.Scan(&format, &gtrid, &bqual, &data); err != nil {
+			return nil, err
+		}
+		out[data] = true
+	}
+	return out, rows.Err()
+}
+
+// codeMayNotRecover is how MySQL answers XA RECOVER without the right to it.
+const codeMayNotRecover = 1401
+
 // Executed reads which transactions the server has executed and made visible.
 func Executed(ctx context.Context, q queryer, f Flavor) (Position, error) {
 	if f == MariaDB {
@@ -275,4 +305,11 @@ func canonicalCharset(name string) string {
 // LogValue keeps the password out of logs.
 func (s Source) LogValue() slog.Value {
 	return slog.StringValue(fmt.Sprintf("%s@%s", s.User, s.Address))
+}
+
+// LogRetention is how long the server keeps its log, 0 where it keeps it for ever.
+func LogRetention(ctx context.Context, db *sql.DB) (time.Duration, error) {
+	var seconds float64
+	err := db.QueryRowContext(ctx, "SELECT @@GLOBAL.binlog_expire_logs_seconds").Scan(&seconds)
+	return time.Duration(seconds * float64(time.Second)), err
 }

@@ -23,7 +23,8 @@ type loop struct {
 
 	reading  bool
 	working  bool
-	draining bool // no more reading: commit what is there and end
+	inFlight time.Time // when the first change of the epoch that is committed was delivered
+	draining bool      // no more reading: commit what is there and end
 	server   string
 
 	segments chan read
@@ -224,7 +225,7 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 		tasks = append(tasks, task{m, nil, m.load.mark()})
 	}
 	l.epoch = newEpoch(e.number+1, e.end)
-	l.working = true
+	l.working, l.inFlight = true, e.began
 	g.Go(func() error {
 		began := time.Now()
 		receipt, landings, err := l.p.committer.commit(ctx, e, tasks)
@@ -248,6 +249,7 @@ func (l *loop) onWork(w work) error {
 	if w.err != nil || w.spill {
 		return w.err
 	}
+	l.inFlight = time.Time{}
 	defer l.publish()
 	l.finished = w.receipt.End()
 	l.counters.landed(w)

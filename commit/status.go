@@ -19,11 +19,25 @@ type Status struct {
 	// SourceTime is the commit time of the newest source transaction that was delivered,
 	// CommittedTime that of the newest one committed to the lake.
 	SourceTime, CommittedTime time.Time
-	CollectedRows             int
-	CollectedBytes            int64
-	Tables                    []TableStatus // by name
-	Refused                   []Refusal
-	Counters                  Counters
+	// PendingSince is when the oldest change that is not committed yet was delivered; zero:
+	// there is none. DeliveryDelay is how old the newest transaction was when it was
+	// delivered.
+	PendingSince   time.Time
+	DeliveryDelay  time.Duration
+	CollectedRows  int
+	CollectedBytes int64
+	Tables         []TableStatus // by name
+	Refused        []Refusal
+	Counters       Counters
+}
+
+// Lag is how far the lake is behind the source, as far as the stream knows: 0 when it has
+// everything that was delivered.
+func (s Status) Lag() time.Duration {
+	if s.PendingSince.IsZero() {
+		return 0
+	}
+	return s.At.Sub(s.PendingSince) + s.DeliveryDelay
 }
 
 // TableStatus is what a pipeline knows of one table.
@@ -83,6 +97,7 @@ func (h *Histogram) observe(d time.Duration) {
 type counters struct {
 	Counters
 	sourceTime, committedTime time.Time
+	delay                     time.Duration
 	content                   map[*member]content
 }
 
@@ -107,6 +122,9 @@ func (c *counters) delivered(s *capture.Segment) {
 	c.Unlogged += int64(s.Unlogged)
 	if s.Committed.After(c.sourceTime) {
 		c.sourceTime = s.Committed
+	}
+	if !s.Committed.IsZero() {
+		c.delay = max(0, time.Since(s.Committed))
 	}
 }
 
@@ -135,6 +153,10 @@ func (l *loop) publish() {
 		SourceTime: l.counters.sourceTime, CommittedTime: l.counters.committedTime,
 		CollectedRows: l.epoch.rows, CollectedBytes: l.epoch.bytes, Refused: slices.Clone(l.p.refused), Counters: l.counters.Counters,
 	}
+	s.DeliveryDelay, s.PendingSince = l.counters.delay, l.inFlight
+	if s.PendingSince.IsZero() {
+		s.PendingSince = l.epoch.began
+	}
 	s.Counters.CommitDuration.Counts = slices.Clone(s.Counters.CommitDuration.Counts)
 	for _, m := range l.members {
 		t := TableStatus{
@@ -150,4 +172,23 @@ func (l *loop) publish() {
 	}
 	slices.SortFunc(s.Tables, func(a, b TableStatus) int { return strings.Compare(a.Source.String(), b.Source.String()) })
 	l.p.status.Store(s)
+}
+
+// Quantile estimates a quantile in seconds, by the bucket it falls into.
+func (h Histogram) Quantile(q float64) float64 {
+	rank, seen := q*float64(h.Count), 0.0
+	for i, n := range h.Counts {
+		if seen += float64(n); n == 0 || seen < rank {
+			continue
+		}
+		if i == len(h.Bounds) {
+			return h.Bounds[i-1]
+		}
+		low := 0.0
+		if i > 0 {
+			low = h.Bounds[i-1]
+		}
+		return low + (h.Bounds[i]-low)*(rank-(seen-float64(n)))/float64(n)
+	}
+	return 0
 }

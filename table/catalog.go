@@ -133,6 +133,25 @@ func (e *Embedded) TableNames(ctx context.Context, namespace string) ([]string, 
 	return out, nil
 }
 
+// AllTables lists the tables of all namespaces.
+func (e *Embedded) AllTables(ctx context.Context) ([]Name, error) {
+	namespaces, err := e.Namespaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Name
+	for _, ns := range namespaces {
+		tables, err := e.TableNames(ctx, ns)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tables {
+			out = append(out, Name{ns, t})
+		}
+	}
+	return out, nil
+}
+
 // Metadata gives a table's current metadata file and its content. ok is false where there
 // is no such table.
 func (e *Embedded) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {

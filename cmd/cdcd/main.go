@@ -1,3 +1,69 @@
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Config string `short:"c" type:"path" default:"/etc/cdcd/cdcd.yaml" env:"CDCD_CONFIG" help:"Configuration file."`
+
+	Run     runCmd     `cmd:"" help:"Replicate until stopped."`
+	Serve   serveCmd   `cmd:"" help:"Serve the catalog to readers without replicating."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration and the source; write nothing."`
+	Init    initCmd    `cmd:"" help:"Write a configuration for a live server."`
+	Verify  verifyCmd  `cmd:"" help:"Compare the lake's rows with the source's."`
+	Show    showCmd    `cmd:"" help:"Print rows of a lake table."`
+	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
+	Conf    confCmd    `cmd:"" name:"config" help:"Work with the configuration."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// console is where a command reads and writes.
+type console struct {
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code := run(ctx, os.Args[1:], console{os.Stdout, os.Stderr})
+	os.Exit(code)
+}
+
+// run executes one command and gives the exit code. ctx ends when the process is asked to
+// stop.
+func run(ctx context.Context, args []string, c console) int {
+	var flags cli
+	finished := false
+	parser, err := kong.New(&flags,
+		kong.Name("cdcd"), kong.Description("Replicates MySQL and MariaDB into Apache Iceberg tables, exactly once."),
+		kong.Writers(c.out, c.err), kong.Exit(func(int) { finished = true }), kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c))
+	if err != nil {
+		fmt.Fprintln(c.err, "cdcd:", err)
+		return exitUsage
+	}
+	command, err := parser.Parse(args)
+	if finished { // --help
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintln(c.err, "cdcd:", err)
+		fmt.Fprintln(c.err, "Run cdcd --help for the commands.")
+		return exitUsage
+	}
+	err = command.Run(&flags)
+	if err != nil && !errors.Is(err, errReported) {
+		fmt.Fprintln(c.err, "cdcd:", err)
+	}
+	return exitCode(err)
+}

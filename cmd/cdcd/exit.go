@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+
+	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
+	"cdcd/commit"
+	"cdcd/table"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 64
+	exitLater   = 75
+	exitHuman   = 78
+)
+
+// errReported is an error whose message has been printed already.
+var errReported = errors.New("reported")
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	code int
+	err  error
+}
+
+func (c coded) Error() string { return c.err.Error() }
+func (c coded) Unwrap() error { return c.err }
+
+// exitCode maps an error to what a supervisor or a person should do.
+func exitCode(err error) int {
+	var own coded
+	var stop *capture.Stop
+	var bad config.Errors
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &own):
+		return own.code
+	case errors.As(err, &stop), errors.As(err, &bad):
+		return exitHuman
+	}
+	for _, human := range []error{
+		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
+		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
+		table.ErrOptionsChanged, table.ErrCorrupt,
+	} {
+		if errors.Is(err, human) {
+			return exitHuman
+		}
+	}
+	var network net.Error
+	if errors.Is(err, commit.ErrFenced) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
+		errors.Is(err, syscall.EROFS) || errors.As(err, &network) || errors.Is(err, context.Canceled) {
+		return exitLater
+	}
+	return exitFailure
+}

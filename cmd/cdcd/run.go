@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
+	"cdcd/commit"
+	"cdcd/table"
+	"golang.org/x/sync/errgroup"
+)
+
+// runCmd is cdcd run.
+type runCmd struct {
+	Until string `placeholder:"now|GTID" help:"End once everything up to this position, and all loads, are committed."`
+}
+
+// Run replicates until it is stopped.
+func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
+	cfg, err := loadConfig(flags.Config, c)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(cfg.Log, c.err)
+	defer func() {
+		if err != nil {
+			logger.Error("stopped", "err", err.Error(), "exit", exitCode(err))
+			err = errors.Join(err, errReported)
+		}
+	}()
+	limitMemory(cfg)
+	state, err := openState(cfg.State)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.close()) }()
+	d := &daemon{cfg: cfg, logger: logger, state: state, console: c, mem: capture.NewPool()}
+	return d.run(ctx, r.Until)
+}
+
+// limitMemory keeps the heap so far below the limit that all else of the process fits in.
+func limitMemory(c config.Config) {
+	const heapShare = 80 // percent
+	debug.SetMemoryLimit(int64(c.Memory.Limit) / 100 * heapShare)
+}
+
+// loadConfig loads the configuration and prints its warnings.
+func loadConfig(path string, c console) (config.Config, error) {
+	cfg, warnings, err := config.Load(path, config.OS{})
+	for _, w := range warnings {
+		fmt.Fprintln(c.err, "warning:", w)
+	}
+	if err != nil {
+		return cfg, coded{exitHuman, fmt.Errorf("configuration:\n%w", err)}
+	}
+	return cfg, nil
+}
+
+// daemon is cdcd run under way.
+type daemon struct {
+	cfg     config.Config
+	logger  *slog.Logger
+	state   *stateDir
+	console console
+	mem     *capture.Pool
+	view    view
+}
+
+func (d *daemon) run(ctx context.Context, until string) error {
+	lake, err := table.OpenEmbedded(d.cfg.Warehouse.Location, true)
+	if err != nil {
+		return err
+	}
+	defer lake.Close()
+	listeners, err := d.listen(lake)
+	if err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g, gctx := errgroup.WithContext(background)
+	listeners.serve(gctx, g)
+	g.Go(func() error { return d.notify(gctx) })
+	g.Go(func() error {
+		defer cancel()
+		return d.replicate(ctx, gctx, lake, until)
+	})
+	return g.Wait()
+}
+
+// replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
+// what is collected is still committed then. ctx ends when something else has failed.
+func (d *daemon) replicate(stop, ctx context.Context, lake *table.Embedded, until string) error {
+	opening, cancel := context.WithCancel(stop)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	p, err := d.open(opening, lake, until)
+	if err != nil {
+		return err
+	}
+	d.view.set(p)
+	d.notifyReady()
+	go func() { // a second signal ends the process at once
+		<-stop.Done()
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+	}()
+	err = p.Run(ctx, stop.Done())
+	if err == nil {
+		d.logger.Info("ended", "position", p.Status().Finished.String())
+	}
+	return err
+}
+
+// open checks the source, and recovers the pipeline from the lake.
+func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (*commit.Pipeline, error) {
+	from := captureSource(d.cfg)
+	report, err := capture.Preflight(ctx, from, wanted(d.cfg))
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range report.Warnings {
+		d.logger.Warn("source", "problem", w.What, "repair", w.Repair)
+	}
+	if len(report.Problems) > 0 {
+		printProblems(d.console.err, report.Problems)
+		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %d problems, see above", len(report.Problems))}
+	}
+	db, err := from.Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = db.Close() })
+	src := &source{cfg: d.cfg, from: from, db: db, lake: lake, mem: d.mem, logger: d.logger}
+	end, err := parseUntil(until, report)
+	if err != nil {
+		return nil, err
+	}
+	members, err := src.members(ctx, report)
+	if err != nil {
+		return nil, err
+	}
+	lag, err := d.maxLag(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	return commit.Open(ctx, commit.Config{
+		Pipeline: d.cfg.Pipeline, Members: members, Source: src, Logger: d.logger,
+		Tables:   table.Config{Catalog: lake, Pipeline: d.cfg.Pipeline, IndexDir: d.state.indexDir(), Memory: d.mem, Now: time.Now},
+		Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
+		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: lag, Until: end,
+	})
+}
+
+// parseUntil reads --until.
+func parseUntil(until string, report *capture.Report) (*capture.Position, error) {
+	switch until {
+	case "":
+		return nil, nil
+	case "now":
+		return &report.Server.Executed, nil
+	}
+	p, err := capture.ParsePosition(report.Server.Flavor, until)
+	if err != nil {
+		return nil, coded{exitUsage, fmt.Errorf("--until: %w", err)}
+	}
+	return &p, nil
+}
+
+const (
+	// longestLag bounds how long a table that nothing touches keeps its old position;
+	// retentionShare is the part of the source's log retention that it may take.
+	longestLag     = time.Hour
+	retentionShare = 10
+)
+
+// maxLag is how long a table may keep its old position without endangering a restart.
+func (d *daemon) maxLag(ctx context.Context, s *source) (time.Duration, error) {
+	retention, err := capture.LogRetention(ctx, s.db)
+	if err != nil || retention <= 0 {
+		return longestLag, err
+	}
+	return min(longestLag, retention/retentionShare), nil
+}

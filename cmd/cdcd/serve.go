@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"cdcd/commit"
+	"cdcd/table"
+	"cdcd/table/catalogserver"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+)
+
+// serveCmd is cdcd serve.
+type serveCmd struct{}
+
+// Run serves the catalog until it is stopped.
+func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
+	cfg, err := loadConfig(flags.Config, c)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(cfg.Log, c.err)
+	if cfg.CatalogEndpoint.Listen == "" {
+		return coded{exitHuman, errors.New("catalog_endpoint.listen is off: there is nothing to serve")}
+	}
+	lake, err := table.OpenEmbedded(cfg.Warehouse.Location, false)
+	if errors.Is(err, table.ErrNoCatalog) {
+		return coded{exitLater, fmt.Errorf("%s: %w: cdcd run makes it", cfg.Warehouse.Location, table.ErrNoCatalog)}
+	}
+	if err != nil {
+		return err
+	}
+	defer lake.Close()
+	l, err := net.Listen("tcp", cfg.CatalogEndpoint.Listen)
+	if err != nil {
+		return coded{exitLater, fmt.Errorf("catalog endpoint: %w", err)}
+	}
+	logger.Info("serving the catalog", "uri", "http://"+l.Addr().String())
+	g, gctx := errgroup.WithContext(ctx)
+	serveHTTP(gctx, g, l, catalogserver.New(lake, logger))
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	drainTimeout  = 3 * time.Second
+)
+
+// serveHTTP serves a listener until ctx ends.
+func serveHTTP(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	g.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		if s.Shutdown(drain) != nil {
+			return s.Close() // clients that do not let go
+		}
+		return nil
+	})
+}
+
+// listeners are the daemon's sockets, bound before anything else is done.
+type listeners struct {
+	handlers map[net.Listener]http.Handler
+}
+
+func (l *listeners) serve(ctx context.Context, g *errgroup.Group) {
+	for ln, h := range l.handlers {
+		serveHTTP(ctx, g, ln, h)
+	}
+}
+
+// listen binds the daemon's sockets.
+func (d *daemon) listen(lake *table.Embedded) (*listeners, error) {
+	l := &listeners{handlers: map[net.Listener]http.Handler{}}
+	bind := func(what, network, address string, h http.Handler) error {
+		if address == "" {
+			return nil
+		}
+		ln, err := net.Listen(network, address)
+		if err != nil {
+			return coded{exitLater, fmt.Errorf("%s: %w", what, err)}
+		}
+		l.handlers[ln] = h
+		d.logger.Info("listening", "for", what, "address", ln.Addr().String())
+		return nil
+	}
+	if err := os.Remove(d.cfg.Control.Socket); err != nil && !errors.Is(err, os.ErrNotExist) { // the lock is ours: nobody listens there
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	err := errors.Join(
+		bind("control socket", "unix", d.cfg.Control.Socket, d.controlHandler()),
+		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, d.logger)),
+		bind("http", "tcp", d.cfg.HTTP.Listen, d.httpHandler()),
+	)
+	if err == nil {
+		err = os.Chmod(d.cfg.Control.Socket, 0o660)
+	}
+	if err != nil {
+		for ln := range l.handlers {
+			_ = ln.Close()
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+// controlHandler answers the control socket.
+func (d *daemon) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, d.view.report(d.cfg.Pipeline))
+	})
+	return mux
+}
+
+// httpHandler answers the http listener: status page, health and metrics.
+func (d *daemon) httpHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &metrics{view: &d.view})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": version()})
+	})
+	mux.HandleFunc("GET /readyz", d.readyz)
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, d.view.report(d.cfg.Pipeline))
+	})
+	mux.HandleFunc("GET /{$}", d.statusPage)
+	return mux
+}
+
+// readyz answers whether the lake follows the source: every table is loaded, and the lag
+// is small.
+func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
+	s, ok := d.view.status()
+	reasons := unready(s, ok, d.readyLag())
+	if len(reasons) > 0 {
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reasons": reasons})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"ready": true, "lag_ms": s.Lag().Milliseconds()})
+}
+
+// readyLag is the lag from which the daemon does not count as ready.
+func (d *daemon) readyLag() time.Duration {
+	const intervals, least = 6, time.Minute
+	return max(least, intervals*time.Duration(d.cfg.Commit.Interval))
+}
+
+func unready(s commit.Status, running bool, limit time.Duration) []string {
+	if !running {
+		return []string{"recovering"}
+	}
+	var out []string
+	for _, t := range s.Tables {
+		if t.Loading {
+			out = append(out, fmt.Sprintf("%s is being loaded", t.Source))
+		}
+	}
+	if l := s.Lag(); l > limit {
+		out = append(out, fmt.Sprintf("the lake is %v behind", l.Round(time.Second)))
+	}
+	return out
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // the client may be gone
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
+	"cdcd/commit"
+	"cdcd/table"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// captureSource gives the source as package capture wants it.
+func captureSource(c config.Config) capture.Source {
+	t := c.Source.TLS
+	return capture.Source{
+		Address: c.Source.Address, User: c.Source.User, Password: c.Source.Password.Reveal(),
+		ServerID: c.ServerID(), Pipeline: c.Pipeline,
+		TLS: capture.TLS{Mode: capture.TLSMode(t.Mode), CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName},
+	}
+}
+
+// wanted selects the source tables of the configuration.
+func wanted(c config.Config) func(capture.Name) bool {
+	return func(n capture.Name) bool {
+		_, ok := c.Match(n.Schema, n.Table)
+		return ok
+	}
+}
+
+// source is the pipeline's source: a server, and which of its tables are wanted.
+type source struct {
+	cfg    config.Config
+	from   capture.Source
+	db     *sql.DB
+	lake   *table.Embedded
+	mem    memory.Allocator
+	logger *slog.Logger
+}
+
+var _ commit.Source = (*source)(nil)
+
+// member pairs a source table with the lake table it goes to.
+func (s *source) member(info capture.TableInfo) commit.Member {
+	target, _ := s.cfg.Match(info.Name.Schema, info.Name.Table)
+	lake := table.Name{Namespace: target.Namespace, Table: target.Table}
+	return commit.Member{
+		Source: table.Source{Table: info.Table, Options: s.options(), CommitTime: target.CommitTimestamp},
+		Lake:   lake, Location: s.lake.Location(lake), Rows: info.Rows, RowBytes: info.RowBytes,
+	}
+}
+
+func (s *source) options() capture.TypeOptions {
+	return capture.TypeOptions{
+		UnsignedBigintAsLong: s.cfg.Types.BigintUnsigned == "long",
+		ZeroDateAsNull:       s.cfg.Types.ZeroDate == "null",
+	}
+}
+
+// preparedPoll is how often the server is asked whether prepared transactions are complete.
+const preparedPoll = time.Second
+
+// Position waits until no transaction that is prepared now is left, and gives what the
+// server has executed then: the log behind it holds every change that a load does not see.
+func (s *source) Position(ctx context.Context) (capture.Position, error) {
+	waiting, err := capture.PreparedTransactions(ctx, s.db)
+	if err != nil {
+		return capture.Position{}, err
+	}
+	for len(waiting) > 0 {
+		s.logger.Warn("waiting for prepared XA transactions to be completed", "transactions", len(waiting))
+		select {
+		case <-time.After(preparedPoll):
+		case <-ctx.Done():
+			return capture.Position{}, context.Cause(ctx)
+		}
+		now, err := capture.PreparedTransactions(ctx, s.db)
+		if err != nil {
+			return capture.Position{}, err
+		}
+		for xid := range waiting {
+			if !now[xid] {
+				delete(waiting, xid)
+			}
+		}
+	}
+	server, err := capture.Describe(ctx, s.db)
+	return server.Executed, err
+}
+
+// Stream opens the stream behind a position.
+func (s *source) Stream(start capture.Position, tables []capture.Capture) (commit.Stream, error) {
+	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
+	return capture.NewStream(capture.StreamConfig{
+		Source: s.from, Start: start, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
+		Limits: capture.Limits{Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg)},
+	})
+}
+
+const (
+	segmentsPerEpoch = 4
+	maxSegmentRows   = 20_000
+	maxLinger        = 200 * time.Millisecond
+)
+
+// linger is how long a delivered transaction waits for company before it is handed on.
+func linger(c config.Config) time.Duration {
+	return min(maxLinger, time.Duration(c.Commit.Interval)/segmentsPerEpoch)
+}
+
+// Reader opens a reader for the initial load.
+func (s *source) Reader(ctx context.Context, flavor capture.Flavor, server string) (commit.Reader, error) {
+	return capture.OpenReader(ctx, s.from, flavor, server, s.mem)
+}
+
+// Member describes a table that came into being.
+func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, bool, error) {
+	infos, err := capture.Tables(ctx, s.db, func(x capture.Name) bool { return x == n })
+	if err != nil || len(infos) == 0 {
+		return commit.Member{}, false, err
+	}
+	if infos[0].Problem != nil {
+		return commit.Member{}, true, infos[0].Problem
+	}
+	return s.member(infos[0]), true, nil
+}
+
+// members gives the tables that are replicated: those of the source that the configuration
+// wants, and those of the lake whose source is wanted but no longer there, so that the
+// stream stops where it was dropped.
+func (s *source) members(ctx context.Context, report *capture.Report) ([]commit.Member, error) {
+	var out []commit.Member
+	targets := map[[2]string]config.Target{}
+	for _, info := range report.Tables {
+		out = append(out, s.member(info))
+		target, _ := s.cfg.Match(info.Name.Schema, info.Name.Table)
+		targets[[2]string{info.Name.Schema, info.Name.Table}] = target
+	}
+	if err := config.CheckTargets(targets); err != nil {
+		return nil, coded{exitHuman, fmt.Errorf("tables: %w", err)}
+	}
+	gone, err := s.orphans(ctx, targets)
+	return append(out, gone...), err
+}
+
+// orphans finds lake tables of this pipeline whose source table is wanted but gone.
+func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target) ([]commit.Member, error) {
+	var out []commit.Member
+	heads, err := s.lakeTables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range heads {
+		n := h.Source.Table.Name
+		target, ok := s.cfg.Match(n.Schema, n.Table)
+		if _, exists := there[[2]string{n.Schema, n.Table}]; exists || !ok || h.Name != (table.Name{Namespace: target.Namespace, Table: target.Table}) {
+			continue
+		}
+		s.logger.Warn("a replicated table is gone from the source", "table", n.String())
+		out = append(out, commit.Member{Source: h.Source, Lake: h.Name, Location: s.lake.Location(h.Name)})
+	}
+	return out, nil
+}
+
+// lakeTables gives the heads of this pipeline's tables.
+func (s *source) lakeTables(ctx context.Context) ([]*table.Head, error) {
+	names, err := s.lake.AllTables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*table.Head
+	for _, n := range names {
+		h, err := table.LoadHead(ctx, table.Config{Catalog: s.lake, Pipeline: s.cfg.Pipeline}, n)
+		switch {
+		case errors.Is(err, table.ErrNotOurs), errors.Is(err, table.ErrOtherPipeline):
+			continue
+		case err != nil:
+			return nil, err
+		case h != nil:
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}

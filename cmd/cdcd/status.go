@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// statusCmd is cdcd status.
+type statusCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run asks the running daemon.
+func (s *statusCmd) Run(ctx context.Context, c console, flags *cli) error {
+	cfg, err := loadConfig(flags.Config, c)
+	if err != nil {
+		return err
+	}
+	var report statusReport
+	if err := askDaemon(ctx, cfg.Control.Socket, "/status", &report); err != nil {
+		return err
+	}
+	if s.JSON {
+		e := json.NewEncoder(c.out)
+		e.SetIndent("", "  ")
+		return e.Encode(report)
+	}
+	return printStatus(c.out, report)
+}
+
+var errNoDaemon = errors.New("no daemon answers on the control socket")
+
+const controlTimeout = 5 * time.Second
+
+// askDaemon asks the daemon that owns the control socket.
+func askDaemon(ctx context.Context, socket, path string, to any) error {
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return coded{exitLater, fmt.Errorf("%w %s: %w", errNoDaemon, socket, err)}
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(to)
+}
+
+func printStatus(out io.Writer, r statusReport) error {
+	fmt.Fprintf(out, "pipeline %s is %s, lag %v\n", r.Pipeline, r.State, time.Duration(r.LagMS)*time.Millisecond)
+	if r.Committed != "" {
+		fmt.Fprintf(out, "position %s\n", r.Committed)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tDELETION VECTORS\tSIZE")
+	for _, t := range r.Tables {
+		state := t.State
+		if state == "loading" {
+			state = fmt.Sprintf("loading %.0f %%", 100*t.LoadProgress)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
+			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.DeleteFiles, humanize.IBytes(uint64(t.Bytes)))
+	}
+	for _, x := range r.Refused {
+		fmt.Fprintf(w, "%s\tnot replicated: %s\n", x.Table, x.Reason)
+	}
+	return w.Flush()
+}

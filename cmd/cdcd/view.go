@@ -1,0 +1,130 @@
+package main
+
+import (
+	"sync/atomic"
+	"time"
+
+	"cdcd/commit"
+)
+
+// view is what the daemon shows of itself.
+type view struct {
+	pipeline atomic.Pointer[commit.Pipeline]
+}
+
+func (v *view) set(p *commit.Pipeline) { v.pipeline.Store(p) }
+
+// status gives the pipeline's status; ok is false while it recovers.
+func (v *view) status() (s commit.Status, ok bool) {
+	p := v.pipeline.Load()
+	if p == nil {
+		return commit.Status{}, false
+	}
+	return p.Status(), true
+}
+
+// statusReport is what cdcd status --json prints, and the control socket answers.
+type statusReport struct {
+	Pipeline  string         `json:"pipeline"`
+	State     string         `json:"state"` // recovering | loading | streaming
+	At        time.Time      `json:"at"`
+	Delivered string         `json:"delivered,omitempty"` // position
+	Committed string         `json:"committed,omitempty"` // position
+	Epoch     int64          `json:"epoch"`
+	Fence     int64          `json:"fence"`
+	LagMS     int64          `json:"lag_ms"` // of the lake behind the newest delivered transaction
+	Collected collected      `json:"collected"`
+	Tables    []tableReport  `json:"tables"`
+	Refused   []refusal      `json:"refused,omitempty"`
+	Counters  counterReport  `json:"counters"`
+	Commits   durationReport `json:"commit_duration"`
+}
+
+type collected struct {
+	Rows  int   `json:"rows"`
+	Bytes int64 `json:"bytes"`
+}
+
+type tableReport struct {
+	Source       string  `json:"source"`
+	Table        string  `json:"table"`
+	State        string  `json:"state"` // loading | streaming
+	Position     string  `json:"position"`
+	LoadedRows   int64   `json:"loaded_rows,omitempty"`
+	LoadRows     int64   `json:"load_rows_estimate,omitempty"`
+	LoadProgress float64 `json:"load_progress"` // 0 to 1
+	Inserted     int64   `json:"inserted"`
+	Updated      int64   `json:"updated"`
+	Deleted      int64   `json:"deleted"`
+	Commits      int64   `json:"commits"`
+	DataFiles    int     `json:"data_files"`
+	DeleteFiles  int     `json:"delete_files"`
+	Rows         int64   `json:"rows"`
+	DeletedRows  int64   `json:"deleted_rows"`
+	Bytes        int64   `json:"bytes"`
+	IndexEntries int     `json:"index_entries"`
+}
+
+type refusal struct {
+	Table  string `json:"table"`
+	Reason string `json:"reason"`
+}
+
+type counterReport struct {
+	Transactions int64 `json:"transactions"`
+	Rows         int64 `json:"rows"`
+	LoadedRows   int64 `json:"loaded_rows"`
+	Epochs       int64 `json:"epochs"`
+	NullDates    int64 `json:"null_dates"`
+}
+
+type durationReport struct {
+	Count   uint64  `json:"count"`
+	Seconds float64 `json:"seconds"`
+	P50MS   float64 `json:"p50_ms"`
+	P99MS   float64 `json:"p99_ms"`
+}
+
+// report renders the status.
+func (v *view) report(pipeline string) statusReport {
+	s, ok := v.status()
+	r := statusReport{Pipeline: pipeline, State: "recovering", At: time.Now()}
+	if !ok {
+		return r
+	}
+	r.State, r.At = "streaming", s.At
+	r.Delivered, r.Committed = s.Delivered.String(), s.Finished.String()
+	r.Epoch, r.Fence, r.LagMS = s.Epoch, s.Fence, s.Lag().Milliseconds()
+	r.Collected = collected{s.CollectedRows, s.CollectedBytes}
+	c := s.Counters
+	r.Counters = counterReport{c.Transactions, c.Rows, c.LoadedRows, c.Epochs, c.NoDates}
+	h := c.CommitDuration
+	r.Commits = durationReport{h.Count, h.Sum, 1000 * h.Quantile(0.5), 1000 * h.Quantile(0.99)}
+	for _, t := range s.Tables {
+		tr := tableReport{
+			Source: t.Source.String(), Table: t.Lake.String(), State: "streaming", Position: t.Position.String(), LoadProgress: 1,
+			Inserted: t.Changes.Inserted, Updated: t.Changes.Updated, Deleted: t.Changes.Deleted, Commits: t.Changes.Commits,
+			DataFiles: t.Content.Files, DeleteFiles: t.Content.DeleteFiles, Rows: t.Content.Rows - t.Content.DeletedRows,
+			DeletedRows: t.Content.DeletedRows, Bytes: t.Content.Bytes, IndexEntries: t.IndexKeys,
+		}
+		if t.Loading {
+			r.State, tr.State = "loading", "loading"
+			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
+		}
+		r.Tables = append(r.Tables, tr)
+	}
+	for _, x := range s.Refused {
+		r.Refused = append(r.Refused, refusal{x.Table.String(), x.Reason})
+	}
+	return r
+}
+
+// progress is the share of a table's load that is done, as far as the source's estimate of
+// its rows tells.
+func progress(t commit.TableStatus) float64 {
+	const almost = 0.999 // the estimate may be short
+	if t.LoadRows <= 0 {
+		return 0
+	}
+	return min(almost, float64(t.LoadedRows)/float64(t.LoadRows))
+}
