@@ -12,7 +12,7 @@ type confShowCmd struct {
 
 // Run prints the configuration.
 func (s *confShowCmd) Run(c console, flags *cli) error {
-	cfg, err := loadConfig(flags.Config, c)
+	cfg, err := loadLakeConfig(flags.Config, c)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -54,7 +55,39 @@ func limitMemory(c config.Config) {
 
 // loadConfig loads the configuration and prints its warnings.
 func loadConfig(path string, c console) (config.Config, error) {
-	cfg, warnings, err := config.Load(path, config.OS{})
+	return loadConfigFrom(path, config.OS{}, c)
+}
+
+// loadLakeConfig is loadConfig for commands that do not talk to the source: they work
+// without its secrets.
+func loadLakeConfig(path string, c console) (config.Config, error) {
+	return loadConfigFrom(path, lakeEnv{}, c)
+}
+
+// lakeEnv is the environment with every missing reference empty.
+type lakeEnv struct{ config.OS }
+
+// LookupEnv gives an empty value for a variable that is not set.
+func (e lakeEnv) LookupEnv(name string) (string, bool) {
+	v, _ := e.OS.LookupEnv(name)
+	return v, true
+}
+
+// ReadFile gives nothing for a file outside of the configuration that cannot be read.
+func (e lakeEnv) ReadFile(path string) ([]byte, error) {
+	b, err := e.OS.ReadFile(path)
+	if err != nil && !isYAML(path) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func isYAML(path string) bool {
+	return strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml")
+}
+
+func loadConfigFrom(path string, env config.Env, c console) (config.Config, error) {
+	cfg, warnings, err := config.Load(path, env)
 	for _, w := range warnings {
 		fmt.Fprintln(c.err, "warning:", w)
 	}

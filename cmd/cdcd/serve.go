@@ -25,7 +25,7 @@ type serveCmd struct{}
 
 // Run serves the catalog until it is stopped.
 func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
-	cfg, err := loadConfig(flags.Config, c)
+	cfg, err := loadLakeConfig(flags.Config, c)
 	if err != nil {
 		return err
 	}

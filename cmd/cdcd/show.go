@@ -19,7 +19,7 @@ type showCmd struct {
 
 // Run prints rows.
 func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
-	cfg, err := loadConfig(flags.Config, c)
+	cfg, err := loadLakeConfig(flags.Config, c)
 	if err != nil {
 		return err
 	}

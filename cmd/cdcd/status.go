@@ -21,7 +21,7 @@ type statusCmd struct {
 
 // Run asks the running daemon.
 func (s *statusCmd) Run(ctx context.Context, c console, flags *cli) error {
-	cfg, err := loadConfig(flags.Config, c)
+	cfg, err := loadLakeConfig(flags.Config, c)
 	if err != nil {
 		return err
 	}

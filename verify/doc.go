@@ -1,0 +1,16 @@
+// Package verify compares the lake's rows with the source's, value by value, while both
+// are live.
+//
+// It shares no conversion with replication: the server renders its values as text, and the
+// lake's values are read by the Iceberg library's reader and rendered here from what the
+// Parquet files hold. Only the list of columns and keys is taken from the table's record.
+//
+// # Invariants
+//
+// A key counts as different only if it differs in two consecutive rounds while neither side
+// changed it and the lake has everything that the source had executed. Keys that change
+// from round to round are listed as moving, never as equal.
+//
+// Memory is bounded: a first pass keeps one checksum a bucket of keys; only keys of buckets
+// that differ are kept one by one, up to a limit.
+package verify

@@ -1,0 +1,346 @@
+package verify
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+)
+
+// Config says what is compared.
+type Config struct {
+	Source capture.Source
+	Lake   table.Config
+	Tables []table.Name
+	// Reached reports whether the lake has everything up to a position, beyond what a
+	// table's own Mark says: a running daemon knows it of tables that nothing touches.
+	Reached func(ctx context.Context, p capture.Position) bool
+	// Patience is how long the lake may take to reach what the source has.
+	Patience time.Duration
+	// Progress gets a line a table as it is compared; nil for none.
+	Progress func(string)
+}
+
+// Verdict is what came out for a table.
+type Verdict string
+
+// The verdicts.
+const (
+	Equal     Verdict = "equal"
+	Different Verdict = "different"
+	// Moving: nothing was found to differ, but some keys changed in every round.
+	Moving Verdict = "moving"
+	// Unknown: the table could not be compared.
+	Unknown Verdict = "unknown"
+)
+
+// Result is the comparison of one table.
+type Result struct {
+	Source     string  `json:"source"`
+	Table      string  `json:"table"`
+	Verdict    Verdict `json:"verdict"`
+	Reason     string  `json:"reason,omitempty"`
+	SourceRows int64   `json:"source_rows"`
+	LakeRows   int64   `json:"lake_rows"`
+	Rounds     int     `json:"rounds"`
+	Position   string  `json:"position"` // of the lake in the last round
+	Different  []Key   `json:"different,omitempty"`
+	Moving     []Key   `json:"moving,omitempty"`
+	Differs    int     `json:"differs"` // number of different keys, of which the list may be cut
+	Moves      int     `json:"moves"`
+}
+
+// Key names a row and what is wrong with it.
+type Key struct {
+	Key  string `json:"key"`
+	What string `json:"what"`
+}
+
+const (
+	// maxRounds is how often a key that changes is looked at.
+	maxRounds = 5
+	// maxSuspects bounds the keys that are kept one by one.
+	maxSuspects = 1_000_000
+	// keysPerQuery is how many suspects are asked for at once, keysAtMost the number above
+	// which the whole table is read again instead.
+	keysPerQuery = 200
+	keysAtMost   = 4000
+	listed       = 100
+	poll         = 200 * time.Millisecond
+)
+
+// Tables compares all tables of a configuration.
+func Tables(ctx context.Context, cfg Config) ([]Result, error) {
+	db, err := cfg.Source.Open(map[string]string{"sql_mode": "''", "group_concat_max_len": "1048576"})
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SET NAMES utf8mb4"); err != nil {
+		return nil, err
+	}
+	if _, err := conn.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
+		return nil, err
+	}
+	var out []Result
+	for _, n := range cfg.Tables {
+		r := compareTable(ctx, cfg, conn, n)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+		if cfg.Progress != nil {
+			cfg.Progress(fmt.Sprintf("%-40s %-9s %12d rows", n, r.Verdict, r.LakeRows))
+		}
+	}
+	return out, nil
+}
+
+// comparison is a table being compared.
+type comparison struct {
+	cfg    Config
+	conn   *sql.Conn
+	name   table.Name
+	reader *rowReader
+	result Result
+	// behind tells that the lake did not reach the source in time.
+	behind string
+}
+
+func compareTable(ctx context.Context, cfg Config, conn *sql.Conn, n table.Name) Result {
+	c := &comparison{cfg: cfg, conn: conn, name: n, result: Result{Table: n.String(), Verdict: Unknown}}
+	if err := c.run(ctx); err != nil {
+		c.result.Verdict, c.result.Reason = Unknown, err.Error()
+	}
+	return c.result
+}
+
+func (c *comparison) run(ctx context.Context) error {
+	h, err := c.head(ctx)
+	if err != nil {
+		return err
+	}
+	c.result.Source = h.Source.Table.Name.String()
+	if !h.Mark.Load.Complete {
+		return errors.New("the table is still being loaded")
+	}
+	secret, err := newHasher()
+	if err != nil {
+		return err
+	}
+	c.reader = newRowReader(secret, h.Source)
+	bad, err := c.firstPass(ctx)
+	if err != nil {
+		return err
+	}
+	c.result.Rounds = 1
+	if len(bad) == 0 {
+		c.result.Verdict = Equal
+		return nil
+	}
+	return c.rounds(ctx, bad)
+}
+
+func (c *comparison) head(ctx context.Context) (*table.Head, error) {
+	h, err := table.LoadHead(ctx, c.cfg.Lake, c.name)
+	if err == nil && h == nil {
+		err = fmt.Errorf("there is no table %s in the lake", c.name)
+	}
+	if err == nil {
+		c.result.Position = h.Mark.Position.String()
+	}
+	return h, err
+}
+
+// firstPass reads both sides whole and gives the buckets of keys that differ.
+func (c *comparison) firstPass(ctx context.Context) (map[int]bool, error) {
+	source, lake := newChecksums(), newChecksums()
+	if err := c.reader.readSource(ctx, c.conn, "", nil, func(key, row digest, _ [][]byte) { source.add(key, row) }); err != nil {
+		return nil, err
+	}
+	h, err := c.caughtUp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.reader.readLake(ctx, h, func(key, row digest, _ [][]byte) { lake.add(key, row) }); err != nil {
+		return nil, err
+	}
+	c.result.SourceRows, c.result.LakeRows = source.rows, lake.rows
+	return source.differing(lake), nil
+}
+
+// caughtUp waits until the lake has what the source has executed by now, and gives its
+// head. Where it does not get there in time, behind says so.
+func (c *comparison) caughtUp(ctx context.Context) (*table.Head, error) {
+	h, err := c.head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, err := capture.Executed(ctx, c.conn, h.Mark.Position.Flavor())
+	if err != nil {
+		return nil, err
+	}
+	c.behind = ""
+	for deadline := time.Now().Add(c.cfg.Patience); !h.Mark.Position.Covers(want) && !c.cfg.Reached(ctx, want); {
+		if time.Now().After(deadline) {
+			c.behind = fmt.Sprintf("the lake lacks %s of the source: is the daemon running?", h.Mark.Position.Missing(want))
+			return h, nil
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if h, err = c.head(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c.head(ctx) // the table itself may have moved on since it was looked at
+}
+
+// rounds looks at the keys of the given buckets until each is known to be equal or
+// different, or keeps moving.
+func (c *comparison) rounds(ctx context.Context, bad map[int]bool) error {
+	confirmed := suspects{}
+	pending, err := c.look(ctx, func(key digest) bool { return bad[bucketOf(key)] }, nil)
+	if err != nil {
+		return err
+	}
+	pending = pending.unequal()
+	for c.result.Rounds < maxRounds && len(pending) > 0 {
+		c.result.Rounds++
+		again, err := c.look(ctx, func(key digest) bool { return pending[key] != nil }, pending)
+		if err != nil {
+			return err
+		}
+		var more suspects
+		more, pending = again.next(pending)
+		for d, x := range more {
+			confirmed[d] = x
+		}
+	}
+	c.conclude(confirmed, pending)
+	return nil
+}
+
+// conclude states what came out.
+func (c *comparison) conclude(confirmed, pending suspects) {
+	r := &c.result
+	r.Different, r.Differs = confirmed.list(listed), len(confirmed)
+	r.Moving, r.Moves = pending.list(listed), len(pending)
+	switch {
+	case len(confirmed) > 0 && c.behind != "":
+		r.Verdict, r.Reason = Unknown, c.behind
+	case len(confirmed) > 0:
+		r.Verdict = Different
+	case len(pending) > 0:
+		r.Verdict = Moving
+	default:
+		r.Verdict = Equal
+	}
+}
+
+// look reads the rows of the wanted keys on both sides. known are those keys, where they
+// are known one by one.
+func (c *comparison) look(ctx context.Context, want func(key digest) bool, known suspects) (suspects, error) {
+	out := suspects{}
+	for d, x := range known {
+		out.side(d, x.key)
+	}
+	note := func(put func(s *sides, row digest)) visitor {
+		return func(key, row digest, values [][]byte) {
+			if want(key) && len(out) < maxSuspects {
+				put(out.side(key, texts(values)), row)
+			}
+		}
+	}
+	if err := c.lookAtSource(ctx, known, note(func(s *sides, row digest) { s.source = row })); err != nil {
+		return nil, err
+	}
+	h, err := c.caughtUp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.reader.readLake(ctx, h, note(func(s *sides, row digest) { s.lake = row })); err != nil {
+		return nil, err
+	}
+	if len(out) >= maxSuspects {
+		return nil, fmt.Errorf("more than %d rows differ", maxSuspects)
+	}
+	return out, nil
+}
+
+func texts(values [][]byte) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// lookAtSource reads the source's rows: those of the known keys where they are few, else
+// all.
+func (c *comparison) lookAtSource(ctx context.Context, known suspects, visit visitor) error {
+	if known == nil || len(known) > keysAtMost {
+		return c.reader.readSource(ctx, c.conn, "", nil, visit)
+	}
+	var keys [][]string
+	for _, x := range known {
+		keys = append(keys, x.key)
+	}
+	for len(keys) > 0 {
+		n := min(len(keys), keysPerQuery)
+		where, args := c.keysCondition(keys[:n])
+		if err := c.reader.readSource(ctx, c.conn, where, args, visit); err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+// keysCondition selects rows by the text of their key columns, as expression renders them.
+func (c *comparison) keysCondition(keys [][]string) (string, []any) {
+	var b strings.Builder
+	var args []any
+	columns := c.reader.source.Table.Columns
+	for i, key := range keys {
+		b.WriteString(map[bool]string{true: " WHERE (", false: " OR ("}[i == 0])
+		at := 0
+		for col, isKey := range c.reader.isKey {
+			if !isKey {
+				continue
+			}
+			if at > 0 {
+				b.WriteString(" AND ")
+			}
+			b.WriteString(keyComparison(columns[col]))
+			args = append(args, key[at])
+			at++
+		}
+		b.WriteString(")")
+	}
+	return b.String(), args
+}
+
+// keyComparison compares a key column with its text in a way that can use the index.
+func keyComparison(c capture.Column) string {
+	name := "`" + strings.ReplaceAll(c.Name, "`", "``") + "`"
+	switch c.Type {
+	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob:
+		return name + " = UNHEX(?)"
+	case capture.TypeBit:
+		return name + " = CONV(?, 16, 10)"
+	}
+	return name + " = ?"
+}
