@@ -19,7 +19,7 @@ type loop struct {
 	epoch     *epoch           // being collected
 	next      *capture.Segment // read, but has no room in the epoch
 	delivered capture.Position // behind the last segment that joined an epoch
-	finished  capture.Position // by the last Receipt
+	finished  capture.Position // everything up to here is in the lake
 
 	reading  bool
 	working  bool
@@ -119,6 +119,9 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 	now := time.Now()
 	for _, m := range l.members {
 		m.noteDelivered(l.delivered, now)
+	}
+	if !l.working && l.epoch.empty() && !l.epoch.open {
+		l.finished = l.delivered // nothing delivered is missing in the lake
 	}
 	if !l.working {
 		if done, err := l.startWork(ctx, g, now); done || err != nil {

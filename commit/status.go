@@ -13,7 +13,7 @@ import (
 type Status struct {
 	At        time.Time
 	Delivered capture.Position // by the stream, to the epoch that is collected
-	Finished  capture.Position // by the newest finished epoch
+	Finished  capture.Position // everything up to here is in the lake
 	Epoch     int64            // being collected
 	Fence     int64
 	// SourceTime is the commit time of the newest source transaction that was delivered,

@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -76,21 +77,40 @@ func (c *checksums) differing(o *checksums) map[int]bool {
 	return out
 }
 
-// sides is what both sides have for one key. A zero digest means no row.
-type sides struct {
-	key          []string // its values as text
-	source, lake digest
+// found is what one side has for one key: one row, none, or by mistake several.
+type found struct {
+	rows int
+	sum  digest // of the rows together
+	// version is the lake's own record of when the row was last written, so that a row that
+	// went and came back does not count as unchanged. The source has none.
+	version int64
 }
 
-func (s sides) equal() bool { return s.source == s.lake }
+func (f *found) add(row digest, version int64) {
+	f.rows++
+	f.sum = f.sum.xor(row)
+	f.version = max(f.version, version)
+}
+
+// sides is what both sides have for one key.
+type sides struct {
+	key          []string // its values as text
+	source, lake found
+}
+
+func (s sides) equal() bool { return s.source.rows == s.lake.rows && s.source.sum == s.lake.sum }
 
 // suspects are the keys that differed in a round.
 type suspects map[digest]*sides
 
-func (s suspects) side(d digest, key []string) *sides {
+// side gives the entry of a key, whose values are copied if it is new.
+func (s suspects) side(d digest, key [][]byte) *sides {
 	x := s[d]
 	if x == nil {
-		x = &sides{key: key}
+		x = &sides{key: make([]string, len(key))}
+		for i, v := range key {
+			x.key[i] = string(v)
+		}
 		s[d] = x
 	}
 	return x
@@ -131,10 +151,12 @@ func (s suspects) list(limit int) []Key {
 	for _, x := range s {
 		k := Key{Key: strings.Join(x.key, ", "), What: "the values differ"}
 		switch {
-		case x.lake == digest{}:
+		case x.lake.rows == 0:
 			k.What = "missing in the lake"
-		case x.source == digest{}:
+		case x.source.rows == 0:
 			k.What = "only in the lake"
+		case x.lake.rows > 1:
+			k.What = fmt.Sprintf("%d times in the lake", x.lake.rows)
 		}
 		out = append(out, k)
 	}

@@ -8,11 +8,19 @@ import (
 
 	"cdcd/capture"
 	"cdcd/table"
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// visitor gets every row of a side: the hash of its key, of the whole row, and the key's
-// values, valid during the call.
-type visitor func(key, row digest, values [][]byte)
+// row is one row of a side, valid until the next is read.
+type row struct {
+	key, all digest   // hashes of its key and of all its values
+	values   [][]byte // of the key
+	version  int64    // as found.version
+}
+
+// visitor gets every row of a side.
+type visitor func(r row)
 
 // rowReader hashes rows of one table.
 type rowReader struct {
@@ -33,6 +41,17 @@ func newRowReader(h hasher, s table.Source) *rowReader {
 	return r
 }
 
+// searchable reports that a row can be found by the text of its key: a FLOAT's text is
+// not its value.
+func (r *rowReader) searchable() bool {
+	for i, c := range r.columns {
+		if r.isKey[i] && (c.Type == capture.TypeFloat || c.Type == capture.TypeDouble) {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *rowReader) begin() {
 	r.key, r.keyBuf, r.rowBuf = r.key[:0], r.keyBuf[:0], r.rowBuf[:0]
 }
@@ -45,8 +64,8 @@ func (r *rowReader) value(i int, text []byte, null bool) {
 	}
 }
 
-func (r *rowReader) end(visit visitor) {
-	visit(r.hash.sum(r.keyBuf), r.hash.sum(r.rowBuf), r.key)
+func (r *rowReader) end(version int64, visit visitor) {
+	visit(row{r.hash.sum(r.keyBuf), r.hash.sum(r.rowBuf), r.key, version})
 }
 
 // readSource reads the source's rows: all of them, or those that a condition selects.
@@ -79,14 +98,14 @@ func (r *rowReader) readSource(ctx context.Context, conn *sql.Conn, where string
 			text, null := sourceText(c, r.source.Options, values[i])
 			r.value(i, text, null)
 		}
-		r.end(visit)
+		r.end(0, visit)
 	}
 	return rows.Err()
 }
 
 // readLake reads the rows that a head shows.
 func (r *rowReader) readLake(ctx context.Context, h *table.Head, visit visitor) error {
-	records, err := h.Scan(ctx, table.ScanOptions{})
+	records, err := h.Scan(ctx, table.ScanOptions{Lineage: true})
 	if err != nil {
 		return err
 	}
@@ -94,24 +113,49 @@ func (r *rowReader) readLake(ctx context.Context, h *table.Head, visit visitor) 
 		if err != nil {
 			return fmt.Errorf("read %s: %w", h.Name, err)
 		}
-		for row := range int(rec.NumRows()) {
-			r.begin()
-			for i, c := range r.columns {
-				col := rec.Column(i)
-				if col.IsNull(row) {
-					r.value(i, nil, true)
-					continue
-				}
-				text, err := lakeText(c, col, row)
-				if err != nil {
-					rec.Release()
-					return err
-				}
-				r.value(i, text, false)
-			}
-			r.end(visit)
-		}
+		err = r.record(rec, visit)
 		rec.Release()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", h.Name, err)
+		}
 	}
 	return nil
+}
+
+func (r *rowReader) record(rec arrow.RecordBatch, visit visitor) error {
+	versions, err := versionColumn(rec)
+	if err != nil {
+		return err
+	}
+	for i := range int(rec.NumRows()) {
+		r.begin()
+		for j, c := range r.columns {
+			col := rec.Column(j)
+			if col.IsNull(i) {
+				r.value(j, nil, true)
+				continue
+			}
+			text, err := lakeText(c, col, i)
+			if err != nil {
+				return err
+			}
+			r.value(j, text, false)
+		}
+		r.end(versions.Value(i), visit)
+	}
+	return nil
+}
+
+// versionColumn is the column of the sequence numbers in which the rows were last written.
+func versionColumn(rec arrow.RecordBatch) (*array.Int64, error) {
+	const name = "_last_updated_sequence_number"
+	at := rec.Schema().FieldIndices(name)
+	if len(at) != 1 {
+		return nil, fmt.Errorf("it has no column %s", name)
+	}
+	versions, ok := rec.Column(at[0]).(*array.Int64)
+	if !ok {
+		return nil, fmt.Errorf("column %s is %s", name, rec.Column(at[0]).DataType())
+	}
+	return versions, nil
 }

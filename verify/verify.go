@@ -165,14 +165,14 @@ func (c *comparison) head(ctx context.Context) (*table.Head, error) {
 // firstPass reads both sides whole and gives the buckets of keys that differ.
 func (c *comparison) firstPass(ctx context.Context) (map[int]bool, error) {
 	source, lake := newChecksums(), newChecksums()
-	if err := c.reader.readSource(ctx, c.conn, "", nil, func(key, row digest, _ [][]byte) { source.add(key, row) }); err != nil {
+	if err := c.reader.readSource(ctx, c.conn, "", nil, func(r row) { source.add(r.key, r.all) }); err != nil {
 		return nil, err
 	}
 	h, err := c.caughtUp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reader.readLake(ctx, h, func(key, row digest, _ [][]byte) { lake.add(key, row) }); err != nil {
+	if err := c.reader.readLake(ctx, h, func(r row) { lake.add(r.key, r.all) }); err != nil {
 		return nil, err
 	}
 	c.result.SourceRows, c.result.LakeRows = source.rows, lake.rows
@@ -255,23 +255,23 @@ func (c *comparison) conclude(confirmed, pending suspects) {
 func (c *comparison) look(ctx context.Context, want func(key digest) bool, known suspects) (suspects, error) {
 	out := suspects{}
 	for d, x := range known {
-		out.side(d, x.key)
+		out[d] = &sides{key: x.key}
 	}
-	note := func(put func(s *sides, row digest)) visitor {
-		return func(key, row digest, values [][]byte) {
-			if want(key) && len(out) < maxSuspects {
-				put(out.side(key, texts(values)), row)
+	note := func(side func(s *sides) *found) visitor {
+		return func(r row) {
+			if want(r.key) && len(out) < maxSuspects {
+				side(out.side(r.key, r.values)).add(r.all, r.version)
 			}
 		}
 	}
-	if err := c.lookAtSource(ctx, known, note(func(s *sides, row digest) { s.source = row })); err != nil {
+	if err := c.lookAtSource(ctx, known, note(func(s *sides) *found { return &s.source })); err != nil {
 		return nil, err
 	}
 	h, err := c.caughtUp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reader.readLake(ctx, h, note(func(s *sides, row digest) { s.lake = row })); err != nil {
+	if err := c.reader.readLake(ctx, h, note(func(s *sides) *found { return &s.lake })); err != nil {
 		return nil, err
 	}
 	if len(out) >= maxSuspects {
@@ -280,18 +280,10 @@ func (c *comparison) look(ctx context.Context, want func(key digest) bool, known
 	return out, nil
 }
 
-func texts(values [][]byte) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = string(v)
-	}
-	return out
-}
-
 // lookAtSource reads the source's rows: those of the known keys where they are few, else
 // all.
 func (c *comparison) lookAtSource(ctx context.Context, known suspects, visit visitor) error {
-	if known == nil || len(known) > keysAtMost {
+	if known == nil || len(known) > keysAtMost || !c.reader.searchable() {
 		return c.reader.readSource(ctx, c.conn, "", nil, visit)
 	}
 	var keys [][]string
@@ -340,7 +332,7 @@ func keyComparison(c capture.Column) string {
 	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob:
 		return name + " = UNHEX(?)"
 	case capture.TypeBit:
-		return name + " = CONV(?, 16, 10)"
+		return name + " = CAST(CONV(?, 16, 10) AS UNSIGNED)"
 	}
 	return name + " = ?"
 }

@@ -82,25 +82,30 @@ func TestValuesDoNotRunTogether(t *testing.T) {
 
 func TestSuspects(t *testing.T) {
 	d := func(n uint64) digest { return digest{n, n} }
+	one := func(n uint64, version int64) found { return found{1, d(n), version} }
 	before := suspects{
-		d(1): {key: []string{"still"}, source: d(10), lake: d(11)},
-		d(2): {key: []string{"source moved"}, source: d(20), lake: d(21)},
-		d(3): {key: []string{"lake moved"}, source: d(30), lake: d(31)},
-		d(4): {key: []string{"agrees now"}, source: d(40), lake: d(41)},
-		d(5): {key: []string{"missing"}, source: d(50)},
+		d(1): {key: []string{"still"}, source: one(10, 0), lake: one(11, 7)},
+		d(2): {key: []string{"source moved"}, source: one(20, 0), lake: one(21, 7)},
+		d(3): {key: []string{"lake moved"}, source: one(30, 0), lake: one(31, 7)},
+		d(4): {key: []string{"agrees now"}, source: one(40, 0), lake: one(41, 7)},
+		d(5): {key: []string{"missing"}, source: one(50, 0)},
+		d(6): {key: []string{"lake went and came back"}, source: one(60, 0), lake: one(61, 7)},
+		d(7): {key: []string{"twice"}, source: one(70, 0), lake: found{2, digest{}, 7}},
 	}
 	now := suspects{
-		d(1): {key: []string{"still"}, source: d(10), lake: d(11)},
-		d(2): {key: []string{"source moved"}, source: d(22), lake: d(21)},
-		d(3): {key: []string{"lake moved"}, source: d(30), lake: d(33)},
-		d(4): {key: []string{"agrees now"}, source: d(40), lake: d(40)},
-		d(5): {key: []string{"missing"}, source: d(50)},
+		d(1): {key: []string{"still"}, source: one(10, 0), lake: one(11, 7)},
+		d(2): {key: []string{"source moved"}, source: one(22, 0), lake: one(21, 7)},
+		d(3): {key: []string{"lake moved"}, source: one(30, 0), lake: one(33, 8)},
+		d(4): {key: []string{"agrees now"}, source: one(40, 0), lake: one(40, 8)},
+		d(5): {key: []string{"missing"}, source: one(50, 0)},
+		d(6): {key: []string{"lake went and came back"}, source: one(60, 0), lake: one(61, 9)},
+		d(7): {key: []string{"twice"}, source: one(70, 0), lake: found{2, digest{}, 7}},
 	}
 	confirmed, left := now.next(before)
-	if got := fmt.Sprint(confirmed.list(9)); got != "[{missing missing in the lake} {still the values differ}]" {
+	if got := fmt.Sprint(confirmed.list(9)); got != "[{missing missing in the lake} {still the values differ} {twice 2 times in the lake}]" {
 		t.Error("confirmed:", got)
 	}
-	if len(left) != 2 || left[d(2)] == nil || left[d(3)] == nil {
+	if len(left) != 3 || left[d(2)] == nil || left[d(3)] == nil || left[d(6)] == nil {
 		t.Error("left:", left.list(9))
 	}
 }

@@ -33,10 +33,7 @@ func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if cfg.CatalogEndpoint.Listen == "" {
 		return coded{exitHuman, errors.New("catalog_endpoint.listen is off: there is nothing to serve")}
 	}
-	lake, err := table.OpenEmbedded(cfg.Warehouse.Location, false)
-	if errors.Is(err, table.ErrNoCatalog) {
-		return coded{exitLater, fmt.Errorf("%s: %w: cdcd run makes it", cfg.Warehouse.Location, table.ErrNoCatalog)}
-	}
+	lake, err := openLake(cfg)
 	if err != nil {
 		return err
 	}

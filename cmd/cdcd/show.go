@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"cdcd/cmd/cdcd/config"
 	"cdcd/table"
 	"github.com/apache/arrow-go/v18/arrow"
 )
@@ -23,7 +25,7 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	lake, err := table.OpenEmbedded(cfg.Warehouse.Location, false)
+	lake, err := openLake(cfg)
 	if err != nil {
 		return err
 	}
@@ -50,6 +52,15 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 		rec.Release()
 	}
 	return w.Flush()
+}
+
+// openLake opens the lake for reading.
+func openLake(cfg config.Config) (*table.Embedded, error) {
+	lake, err := table.OpenEmbedded(cfg.Warehouse.Location, false)
+	if errors.Is(err, table.ErrNoCatalog) {
+		return nil, coded{exitLater, fmt.Errorf("%s: %w: cdcd run makes it", cfg.Warehouse.Location, err)}
+	}
+	return lake, err
 }
 
 // lakeHead loads a table by its name in the catalog.

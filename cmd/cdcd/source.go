@@ -151,7 +151,7 @@ func (s *source) members(ctx context.Context, report *capture.Report) ([]commit.
 // orphans finds lake tables of this pipeline whose source table is wanted but gone.
 func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target) ([]commit.Member, error) {
 	var out []commit.Member
-	heads, err := s.lakeTables(ctx)
+	heads, err := lakeTables(ctx, s.lake, s.cfg.Pipeline)
 	if err != nil {
 		return nil, err
 	}
@@ -167,15 +167,15 @@ func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target)
 	return out, nil
 }
 
-// lakeTables gives the heads of this pipeline's tables.
-func (s *source) lakeTables(ctx context.Context) ([]*table.Head, error) {
-	names, err := s.lake.AllTables(ctx)
+// lakeTables gives the heads of a pipeline's tables.
+func lakeTables(ctx context.Context, lake *table.Embedded, pipeline string) ([]*table.Head, error) {
+	names, err := lake.AllTables(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []*table.Head
 	for _, n := range names {
-		h, err := table.LoadHead(ctx, table.Config{Catalog: s.lake, Pipeline: s.cfg.Pipeline}, n)
+		h, err := table.LoadHead(ctx, table.Config{Catalog: lake, Pipeline: pipeline}, n)
 		switch {
 		case errors.Is(err, table.ErrNotOurs), errors.Is(err, table.ErrOtherPipeline):
 			continue

@@ -1,7 +1,158 @@
 package main
 
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
+	"cdcd/table"
+	"cdcd/verify"
+	"github.com/dustin/go-humanize"
+)
+
 // verifyCmd is cdcd verify.
-type verifyCmd struct{}
+type verifyCmd struct {
+	Tables   []string      `arg:"" optional:"" help:"Lake tables, as namespace.table. All, if none is given."`
+	JSON     bool          `name:"json" help:"Print JSON."`
+	Patience time.Duration `default:"1m" help:"How long to wait for the lake to reach the source."`
+}
+
+// verifyReport is what cdcd verify --json prints.
+type verifyReport struct {
+	Equal  bool            `json:"equal"`
+	Tables []verify.Result `json:"tables"`
+}
 
 // Run compares.
-func (v *verifyCmd) Run() error { return nil }
+func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
+	cfg, err := loadConfig(flags.Config, c)
+	if err != nil {
+		return err
+	}
+	lake, err := openLake(cfg)
+	if err != nil {
+		return err
+	}
+	defer lake.Close()
+	names, err := v.tables(ctx, cfg, lake)
+	if err != nil {
+		return err
+	}
+	results, err := verify.Tables(ctx, verify.Config{
+		Source: captureSource(cfg), Lake: table.Config{Catalog: lake, Pipeline: cfg.Pipeline},
+		Tables: names, Reached: reachedAt(cfg.Control.Socket), Patience: v.Patience,
+		Progress: func(line string) { fmt.Fprintln(c.err, line) },
+	})
+	if err != nil {
+		return coded{exitLater, fmt.Errorf("could not compare: %w", err)}
+	}
+	if err := v.print(c.out, results); err != nil {
+		return err
+	}
+	return verdict(results)
+}
+
+// tables gives the lake tables to compare: those asked for, or all of the pipeline whose
+// source the configuration wants.
+func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake *table.Embedded) ([]table.Name, error) {
+	var out []table.Name
+	for _, n := range v.Tables {
+		h, err := lakeHead(ctx, lake, cfg.Pipeline, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, h.Name)
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	heads, err := lakeTables(ctx, lake, cfg.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range heads {
+		if wanted(cfg)(h.Source.Table.Name) {
+			out = append(out, h.Name)
+		}
+	}
+	if len(out) == 0 {
+		return nil, coded{exitLater, errors.New("the lake holds no table of this pipeline")}
+	}
+	return out, nil
+}
+
+// reachedAt asks the daemon behind a control socket whether everything up to a position is
+// in the lake. Without a daemon only the tables themselves tell.
+func reachedAt(socket string) func(context.Context, capture.Position) bool {
+	return func(ctx context.Context, p capture.Position) bool {
+		var report statusReport
+		if askDaemon(ctx, socket, "/status", &report) != nil || report.Committed == "" {
+			return false
+		}
+		committed, err := capture.ParsePosition(p.Flavor(), report.Committed)
+		return err == nil && committed.Covers(p)
+	}
+}
+
+func (v *verifyCmd) print(w io.Writer, results []verify.Result) error {
+	if v.JSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(verifyReport{verdict(results) == nil, results})
+	}
+	for _, r := range results {
+		fmt.Fprintf(w, "%-9s %s  %s rows in the source, %s in the lake, %d rounds, at %s\n", r.Verdict, r.Table,
+			humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows), r.Rounds, r.Position)
+		if r.Reason != "" {
+			fmt.Fprintf(w, "          %s\n", r.Reason)
+		}
+		printKeys(w, "differs", r.Different, r.Differs)
+		printKeys(w, "moving", r.Moving, r.Moves)
+	}
+	_, err := fmt.Fprintln(w, summary(results))
+	return err
+}
+
+func printKeys(w io.Writer, what string, keys []verify.Key, all int) {
+	for _, k := range keys {
+		fmt.Fprintf(w, "          %s: key %s: %s\n", what, k.Key, k.What)
+	}
+	if more := all - len(keys); more > 0 {
+		fmt.Fprintf(w, "          %s: and %s more\n", what, humanize.Comma(int64(more)))
+	}
+}
+
+func summary(results []verify.Result) string {
+	count := map[verify.Verdict]int{}
+	for _, r := range results {
+		count[r.Verdict]++
+	}
+	if count[verify.Equal] == len(results) {
+		return fmt.Sprintf("all %d tables are equal", len(results))
+	}
+	return fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
+		count[verify.Equal], count[verify.Different], count[verify.Moving], count[verify.Unknown])
+}
+
+// verdict is the outcome of all tables: a difference weighs more than what could not be
+// compared.
+func verdict(results []verify.Result) error {
+	code := exitOK
+	for _, r := range results {
+		switch {
+		case r.Verdict == verify.Different:
+			code = exitFailure
+		case r.Verdict != verify.Equal && code == exitOK:
+			code = exitLater
+		}
+	}
+	if code == exitOK {
+		return nil
+	}
+	return coded{code, errReported}
+}

@@ -1,0 +1,191 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// cacheDir is where the scripts keep servers and engines.
+func cacheDir() string {
+	if d := os.Getenv("CDCD_CACHE"); d != "" {
+		return d
+	}
+	home, err := os.UserCacheDir()
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Join(home, "cdcd")
+}
+
+// binary is the cdcd that is tested. Its failpoints cost nothing while none is armed.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cdcd-it-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, sharedDir = filepath.Join(dir, "cdcd"), dir
+	if out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", binary, "cdcd/cmd/cdcd").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	defer stopShared()
+	return m.Run()
+}
+
+// sharedDir holds what all tests share: servers and engines.
+var sharedDir string
+
+// process is a child that dies with the test process, whatever becomes of that.
+type process struct {
+	cmd    *exec.Cmd
+	output *tail
+	done   chan struct{}
+	err    error // of Wait, once done is closed
+}
+
+// nursery starts children on one thread that never ends: the kernel kills a child when the
+// thread that started it is gone.
+var nursery = sync.OnceValue(func() chan func() {
+	jobs := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for job := range jobs {
+			job()
+		}
+	}()
+	return jobs
+})
+
+// startProcess starts a child. Its output goes to a tail, but for what cmd has taken.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, output: &tail{}, done: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = p.output
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = p.output
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started := make(chan error)
+	nursery() <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// signal sends a signal and waits for the end.
+func (p *process) signal(s syscall.Signal, patience time.Duration) error {
+	_ = p.cmd.Process.Signal(s)
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s did not end within %v of %v", filepath.Base(p.cmd.Path), patience, s)
+	}
+}
+
+// exitCode waits for the end; -1 stands for a signal.
+func (p *process) exitCode(patience time.Duration) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(patience):
+		return 0, fmt.Errorf("%s still runs after %v", filepath.Base(p.cmd.Path), patience)
+	}
+}
+
+// alive reports that the process has not ended.
+func (p *process) alive() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// tail keeps the end of a child's output.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailBytes = 256 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, b...)
+	if len(t.buf) > 2*tailBytes {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-tailBytes:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.ToValidUTF8(t.buf, []byte("?")))
+}
+
+// freePort finds a port that nothing listens on.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually waits until a condition holds. It ends the test with what the condition last
+// said if that takes too long.
+func eventually(t testing.TB, patience time.Duration, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, patience, err)
+		}
+		var fatal fatalError
+		if errors.As(err, &fatal) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// fatalError is an error that waiting does not mend.
+type fatalError struct{ error }
