@@ -37,13 +37,13 @@ func homes() map[string][]string {
 }
 
 type listedPackage struct {
-	ImportPath string
-	Imports    []string
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
 }
 
 func listPackages(t *testing.T) []listedPackage {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "cdcd/...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "cdcd/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
