@@ -15,6 +15,7 @@ import (
 type load struct {
 	complete bool
 	done     []capture.Range // joined into epochs, committed or about to be
+	before   int64           // rows that the table had when this process began
 	rows     int64           // joined so far by this process
 	next     int             // the chunk that is to join next
 	waiting  map[int]*arrival

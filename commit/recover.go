@@ -205,6 +205,8 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	}
 	m.position = h.Mark.Position
 	m.load.complete, m.load.done = h.Mark.Load.Complete, h.Mark.Load.Done
+	stats := t.Stats()
+	m.load.before = stats.Rows - stats.DeletedRows
 	return nil
 }
 

@@ -47,7 +47,8 @@ type TableStatus struct {
 	Position capture.Position
 	Behind   time.Duration // how long the position has lacked delivered transactions
 	Loading  bool
-	// LoadedRows and LoadRows tell how far the load has come; LoadRows is an estimate.
+	// LoadedRows and LoadRows tell how far the load has come, that of earlier processes
+	// included; both are estimates while the table changes.
 	LoadedRows, LoadRows int64
 	Changes              Changes
 	Content              table.Stats
@@ -161,7 +162,7 @@ func (l *loop) publish() {
 	for _, m := range l.members {
 		t := TableStatus{
 			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.load.complete,
-			LoadedRows: m.load.rows, LoadRows: m.Rows, Changes: m.changes,
+			LoadedRows: m.load.before + m.load.rows, LoadRows: m.Rows, Changes: m.changes,
 		}
 		if !m.behind.IsZero() {
 			t.Behind = now.Sub(m.behind)

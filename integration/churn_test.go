@@ -89,7 +89,10 @@ func (c *churn) transaction(ctx context.Context) error {
 		return err
 	}
 	for range 1 + c.random.IntN(5) {
-		if _, err = tx.ExecContext(ctx, c.statement()); err != nil && !duplicateKey(err) {
+		switch _, err = tx.ExecContext(ctx, c.statement()); {
+		case hasCode(err, codeDeadlock):
+			return tx.Rollback()
+		case err != nil && !hasCode(err, codeDuplicate):
 			return errors.Join(err, tx.Rollback())
 		}
 	}
@@ -100,8 +103,13 @@ func (c *churn) transaction(ctx context.Context) error {
 	return tx.Commit()
 }
 
-func duplicateKey(err error) bool {
-	const code = 1062
+// Error codes of the server.
+const (
+	codeDuplicate = 1062
+	codeDeadlock  = 1213
+)
+
+func hasCode(err error, code uint16) bool {
 	var e *mysql.MySQLError
 	return errors.As(err, &e) && e.Number == code
 }
