@@ -60,7 +60,7 @@ func directModules(t *testing.T) []string {
 }
 
 // usedBy names the folders whose production code imports a module, or "tests" where only
-// tests do.
+// tests do. What drives the binary from outside does not count.
 func usedBy(packages []listedPackage, module string) string {
 	var folders []string
 	tests := false
@@ -68,7 +68,7 @@ func usedBy(packages []listedPackage, module string) string {
 		return slices.ContainsFunc(list, func(imp string) bool { return imp == module || strings.HasPrefix(imp, module+"/") })
 	}
 	for _, p := range packages {
-		if from, _ := folder(p.ImportPath); imports(p.Imports) && !slices.Contains(folders, from) {
+		if from, _ := folder(p.ImportPath); imports(p.Imports) && !drivers()[from] && !slices.Contains(folders, from) {
 			folders = append(folders, from)
 		}
 		tests = tests || imports(p.TestImports) || imports(p.XTestImports)

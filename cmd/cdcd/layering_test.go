@@ -36,6 +36,9 @@ func homes() map[string][]string {
 	}
 }
 
+// drivers are the folders that drive the binary, and may use any package as a tool.
+func drivers() map[string]bool { return map[string]bool{"integration": true, "demo": true} }
+
 type listedPackage struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
@@ -77,8 +80,8 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 	for _, p := range ps {
 		from, _ := folder(p.ImportPath)
-		if from == "integration" {
-			continue // it drives the binary and may use any package as a tool
+		if drivers()[from] {
+			continue
 		}
 		if _, known := rank[from]; !known {
 			t.Errorf("%s: folder %q has no place in the layers", p.ImportPath, from)
@@ -95,7 +98,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestThirdPartyHasOneHome(t *testing.T) {
 	for _, p := range listPackages(t) {
 		from, _ := folder(p.ImportPath)
-		if from == "integration" {
+		if drivers()[from] {
 			continue
 		}
 		for _, imp := range p.Imports {
