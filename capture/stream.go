@@ -74,6 +74,7 @@ type Stream struct {
 	touched  []*rowBuffer // with rows of the open transaction
 	created  []Name       // by the open transaction
 	buffered int          // bytes in all buffers
+	spent    error        // ends the stream, behind the segment that was handed over last
 }
 
 // Heartbeat is how often an idle server gives a sign of life.
@@ -141,23 +142,25 @@ func (s *Stream) Close() {
 }
 
 // Next returns the next segment. It waits until at least one transaction has ended or ctx
-// is done, reconnecting as often as it takes within a bound. On error the stream is spent.
+// is done, reconnecting as often as it takes within a bound. On error the stream is spent;
+// all transactions before the error have been delivered, but for one that was delivered in
+// part.
 //
 // Errors: *Stop where something must not be read past; ErrPositionLost, ErrHistoryLost,
 // ErrReplaced and ErrAccess as they say; anything else is a connection that could not be
 // held.
 func (s *Stream) Next(ctx context.Context) (*Segment, error) {
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(s.spent, ctx.Err()); err != nil {
 			return nil, err
 		}
 		if err := s.Connect(ctx); err != nil {
-			return nil, err
+			return s.end(err)
 		}
 		full, err := s.advance(ctx)
 		if err != nil {
 			if err := s.afterError(ctx, err); err != nil {
-				return nil, err
+				return s.end(err)
 			}
 			continue
 		}
@@ -165,6 +168,16 @@ func (s *Stream) Next(ctx context.Context) (*Segment, error) {
 			return s.flush(), nil
 		}
 	}
+}
+
+// end spends the stream. The whole transactions that are collected are handed over first.
+func (s *Stream) end(err error) (*Segment, error) {
+	s.spent = err
+	if s.sent || s.segment.Transactions == 0 {
+		return nil, err
+	}
+	s.disconnect()
+	return s.flush(), nil
 }
 
 // advance handles one event and reports whether the segment is complete.

@@ -8,13 +8,17 @@ import (
 	"cdcd/capture"
 )
 
-// onSegment takes a segment in.
+// onSegment takes a segment in. Where the stream ends, what it has delivered is committed
+// first: so a stop leaves the tables at the transaction before it.
 func (l *loop) onSegment(ctx context.Context, r read) error {
 	if r.err != nil {
-		if l.draining && !l.epoch.open && ctx.Err() == nil {
-			return nil // nothing more is wanted of it
+		if l.epoch.open || ctx.Err() != nil {
+			return r.err
 		}
-		return r.err
+		if !l.draining { // else nothing more is wanted of it
+			l.draining, l.ending = true, r.err
+		}
+		return nil
 	}
 	if server := l.stream.Server(); server != l.server && len(l.loading()) > 0 {
 		r.segment.Release()

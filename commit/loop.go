@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -25,6 +26,7 @@ type loop struct {
 	working  bool
 	inFlight time.Time // when the first change of the epoch that is committed was delivered
 	draining bool      // no more reading: commit what is there and end
+	ending   error     // why the stream ended, where it did: nothing behind it can be had
 	server   string
 
 	segments chan read
@@ -124,8 +126,8 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 		l.finished = l.delivered // nothing delivered is missing in the lake
 	}
 	if !l.working {
-		if done, err := l.startWork(ctx, g, now); done || err != nil {
-			return finishedOr(done, err)
+		if done := l.startWork(ctx, g, now); done {
+			return cmp.Or(l.ending, errFinished)
 		}
 	}
 	if !l.reading && l.wantsMore() {
@@ -137,13 +139,6 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 		})
 	}
 	return nil
-}
-
-func finishedOr(done bool, err error) error {
-	if done {
-		return errFinished
-	}
-	return err
 }
 
 // wantsMore reports whether the next segment is to be read. A transaction that has begun
@@ -158,7 +153,7 @@ func (l *loop) wantsMore() bool {
 
 // startWork begins a commit, a spill, or nothing. done means that there is nothing left to
 // do at all.
-func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) (done bool, err error) {
+func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) (done bool) {
 	e := l.epoch
 	switch {
 	case e.open && e.bytes >= l.p.cfg.MaxBytes:
@@ -168,7 +163,7 @@ func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) 
 		l.startCommit(ctx, g, l.lagging(now))
 	case l.draining || l.reachedEnd():
 		if e.empty() && len(l.lagging(now)) == 0 && l.next == nil {
-			return true, nil
+			return true
 		}
 		l.draining = true
 		l.startCommit(ctx, g, l.lagging(now))
@@ -177,7 +172,7 @@ func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) 
 			l.startCommit(ctx, g, lagging)
 		}
 	}
-	return false, nil
+	return false
 }
 
 // due reports whether the epoch is to be cut.

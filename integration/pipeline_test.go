@@ -107,7 +107,7 @@ func (p *pipeline) endpoint(section string) string {
 }
 
 func (p *pipeline) command(env []string, args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append([]string{"-c", p.file()}, args...)...)
+	cmd := exec.Command(daemonBinary, append([]string{"-c", p.file()}, args...)...)
 	cmd.Env = append(append(os.Environ(), "CDCD_IT_PASSWORD=cdc"), env...)
 	return cmd
 }
@@ -290,7 +290,7 @@ func (p *pipeline) uri() string {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if p.serve, err = startProcess(exec.Command(binary, "-c", p.path("serve.yaml"), "serve")); err != nil {
+		if p.serve, err = startProcess(exec.Command(daemonBinary, "-c", p.path("serve.yaml"), "serve")); err != nil {
 			p.t.Fatal(err)
 		}
 		p.catalog = fmt.Sprintf("http://127.0.0.1:%d", port)

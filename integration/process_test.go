@@ -29,8 +29,8 @@ func cacheDir() string {
 	return filepath.Join(home, "cdcd")
 }
 
-// binary is the cdcd that is tested. Its failpoints cost nothing while none is armed.
-var binary string
+// daemonBinary is the cdcd that is tested. Its failpoints cost nothing while none is armed.
+var daemonBinary string
 
 func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
@@ -43,8 +43,8 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary, sharedDir = filepath.Join(dir, "cdcd"), dir
-	if out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", binary, "cdcd/cmd/cdcd").CombinedOutput(); err != nil {
+	daemonBinary, sharedDir = filepath.Join(dir, "cdcd"), dir
+	if out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", daemonBinary, "cdcd/cmd/cdcd").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}

@@ -96,10 +96,14 @@ func (s *source) Position(ctx context.Context) (capture.Position, error) {
 // Stream opens the stream behind a position.
 func (s *source) Stream(start capture.Position, tables []capture.Capture) (commit.Stream, error) {
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
-	return capture.NewStream(capture.StreamConfig{
+	stream, err := capture.NewStream(capture.StreamConfig{
 		Source: s.from, Start: start, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
 		Limits: capture.Limits{Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg)},
 	})
+	if err != nil {
+		return nil, err // and not a nil pointer in an interface
+	}
+	return stream, nil
 }
 
 const (
@@ -115,7 +119,11 @@ func linger(c config.Config) time.Duration {
 
 // Reader opens a reader for the initial load.
 func (s *source) Reader(ctx context.Context, flavor capture.Flavor, server string) (commit.Reader, error) {
-	return capture.OpenReader(ctx, s.from, flavor, server, s.mem)
+	r, err := capture.OpenReader(ctx, s.from, flavor, server, s.mem)
+	if err != nil {
+		return nil, err // and not a nil pointer in an interface
+	}
+	return r, nil
 }
 
 // Member describes a table that came into being.
