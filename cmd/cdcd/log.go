@@ -13,13 +13,14 @@ import (
 )
 
 // newLogger builds the logger that the configuration asks for. On its own it writes text to
-// a terminal, text with priorities to systemd's journal, and JSON elsewhere.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
+// a terminal, text with priorities to systemd's journal, and JSON elsewhere. It writes
+// through w, behind which console is.
+func newLogger(c config.Log, console, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // checked by the configuration
 	opts := &slog.HandlerOptions{Level: level}
 	switch {
-	case c.Format == "text", c.Format == "auto" && isTerminal(w):
+	case c.Format == "text", c.Format == "auto" && isTerminal(console):
 		return slog.New(slog.NewTextHandler(w, opts))
 	case c.Format == "auto" && os.Getenv("JOURNAL_STREAM") != "":
 		return slog.New(newJournalHandler(w, opts))

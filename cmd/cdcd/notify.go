@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"cdcd/commit"
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 )
 
@@ -27,19 +28,19 @@ const (
 // notify keeps systemd and the log informed until ctx ends. The watchdog is fed while the
 // loop turns, whether or not the source or the store can be reached.
 func (d *daemon) notify(ctx context.Context) error {
-	ticker := time.NewTicker(notifyEvery)
+	ticker, sampler := time.NewTicker(notifyEvery), time.NewTicker(sampleEvery)
 	defer ticker.Stop()
-	bar := newProgress(d.console.err)
-	defer bar.finish()
-	last := time.Now()
+	defer sampler.Stop()
+	defer d.bar.finish()
+	last, meter := time.Now(), &loadMeter{}
 	for {
 		select {
 		case <-ctx.Done():
 			d.sdNotify(sdnotify.SdNotifyStopping)
 			return nil
-		case <-bar.tick():
+		case now := <-sampler.C:
 			if s, ok := d.view.status(); ok {
-				bar.show(s)
+				d.showLoad(meter, s, now)
 			}
 		case <-ticker.C:
 			s, ok := d.view.status()
@@ -57,5 +58,18 @@ func (d *daemon) notify(ctx context.Context) error {
 					"position", s.Finished.String(), "lag_ms", s.Lag().Milliseconds())
 			}
 		}
+	}
+}
+
+// showLoad tells the terminal, or else the log, how far the initial load is.
+func (d *daemon) showLoad(meter *loadMeter, s commit.Status, now time.Time) {
+	p, loading := meter.observe(s, now)
+	switch {
+	case !loading:
+		d.bar.finish()
+	case d.bar.terminal:
+		d.bar.show(p)
+	case meter.due(now):
+		p.log(d.logger)
 	}
 }

@@ -30,7 +30,8 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 	if err != nil {
 		return err
 	}
-	logger := newLogger(cfg.Log, c.err)
+	bar := newProgressBar(c.err)
+	logger := newLogger(cfg.Log, c.err, bar)
 	defer func() {
 		if err != nil {
 			logger.Error("stopped", "err", err.Error(), "exit", exitCode(err))
@@ -43,7 +44,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
-	d := &daemon{cfg: cfg, logger: logger, state: state, console: c, mem: capture.NewPool()}
+	d := &daemon{cfg: cfg, logger: logger, state: state, console: c, bar: bar, mem: capture.NewPool()}
 	return d.run(ctx, r.Until)
 }
 
@@ -103,6 +104,7 @@ type daemon struct {
 	logger  *slog.Logger
 	state   *stateDir
 	console console
+	bar     *progressBar
 	mem     *capture.Pool
 	view    view
 }

@@ -29,7 +29,7 @@ func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	logger := newLogger(cfg.Log, c.err)
+	logger := newLogger(cfg.Log, c.err, c.err)
 	if cfg.CatalogEndpoint.Listen == "" {
 		return coded{exitHuman, errors.New("catalog_endpoint.listen is off: there is nothing to serve")}
 	}
