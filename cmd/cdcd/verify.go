@@ -105,25 +105,50 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result) error {
 		e.SetIndent("", "  ")
 		return e.Encode(verifyReport{verdict(results) == nil, results})
 	}
+	width := 0
 	for _, r := range results {
-		fmt.Fprintf(w, "%-9s %s  %s rows in the source, %s in the lake, %d rounds, at %s\n", r.Verdict, r.Table,
-			humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows), r.Rounds, r.Position)
+		width = max(width, len(r.Table))
+	}
+	together := onePosition(results)
+	for _, r := range results {
+		line := fmt.Sprintf("%-9s  %-*s  %s rows in the source, %s in the lake", r.Verdict, width, r.Table, humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
+		if r.Rounds > 1 {
+			line += fmt.Sprintf(", %d rounds", r.Rounds)
+		}
+		if together == "" && r.Position != "" {
+			line += ", at " + r.Position
+		}
+		fmt.Fprintln(w, line)
 		if r.Reason != "" {
-			fmt.Fprintf(w, "          %s\n", r.Reason)
+			fmt.Fprintf(w, "           %s\n", r.Reason)
 		}
 		printKeys(w, "differs", r.Different, r.Differs)
 		printKeys(w, "moving", r.Moving, r.Moves)
 	}
-	_, err := fmt.Fprintln(w, summary(results))
+	last := summary(results)
+	if together != "" {
+		last += " at " + together
+	}
+	_, err := fmt.Fprintln(w, last)
 	return err
+}
+
+// onePosition is the position that all tables were compared at; empty: there is none.
+func onePosition(results []verify.Result) string {
+	for _, r := range results {
+		if r.Position != results[0].Position {
+			return ""
+		}
+	}
+	return results[0].Position
 }
 
 func printKeys(w io.Writer, what string, keys []verify.Key, all int) {
 	for _, k := range keys {
-		fmt.Fprintf(w, "          %s: key %s: %s\n", what, k.Key, k.What)
+		fmt.Fprintf(w, "           %s: key %s: %s\n", what, k.Key, k.What)
 	}
 	if more := all - len(keys); more > 0 {
-		fmt.Fprintf(w, "          %s: and %s more\n", what, humanize.Comma(int64(more)))
+		fmt.Fprintf(w, "           %s: and %s more\n", what, humanize.Comma(int64(more)))
 	}
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"cdcd/verify"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestVerifyPrints(t *testing.T) {
+	equal := func(table, position string) verify.Result {
+		return verify.Result{Table: table, Verdict: verify.Equal, SourceRows: 1234, LakeRows: 1234, Rounds: 1, Position: position}
+	}
+	different := verify.Result{
+		Table: "shop.b", Verdict: verify.Different, SourceRows: 2, LakeRows: 1, Rounds: 2, Position: "a:1-5", Differs: 3,
+		Different: []verify.Key{{Key: "7", What: "missing in the lake"}},
+	}
+	for name, c := range map[string]struct {
+		results []verify.Result
+		want    string
+	}{
+		"at one position": {[]verify.Result{equal("shop.orders", "a:1-5"), equal("shop.b", "a:1-5")}, "" +
+			"equal      shop.orders  1,234 rows in the source, 1,234 in the lake\n" +
+			"equal      shop.b       1,234 rows in the source, 1,234 in the lake\n" +
+			"all 2 tables are equal at a:1-5\n"},
+		"at several positions": {[]verify.Result{equal("shop.orders", "a:1-9"), different, {Table: "shop.c", Verdict: verify.Unknown, Reason: "no key"}}, "" +
+			"equal      shop.orders  1,234 rows in the source, 1,234 in the lake, at a:1-9\n" +
+			"different  shop.b       2 rows in the source, 1 in the lake, 2 rounds, at a:1-5\n" +
+			"           differs: key 7: missing in the lake\n" +
+			"           differs: and 2 more\n" +
+			"unknown    shop.c       0 rows in the source, 0 in the lake\n" +
+			"           no key\n" +
+			"3 tables: 1 equal, 1 different, 0 moving, 1 not compared\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := (&verifyCmd{}).print(&out, c.results); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, out.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
