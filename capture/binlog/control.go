@@ -1,13 +1,11 @@
 package binlog
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
-	"github.com/go-mysql-org/go-mysql/replication"
 )
 
 // GTID is the content of a GTID event of either server.
@@ -60,28 +58,61 @@ func micros(us uint64) time.Time {
 	return time.UnixMicro(int64(us))
 }
 
-// ParseGTIDTagged parses the body of a GTID_TAGGED event of MySQL. Its self-describing
-// encoding is rare and complex: the library's decoder does it.
-func ParseGTIDTagged(body []byte) (g GTID, err error) {
-	defer func() {
-		if r := recover(); r != nil { // the library does not check all its bounds
-			err = fmt.Errorf("tagged GTID event: %v", r)
-		}
-	}()
-	var e replication.GtidTaggedLogEvent
-	if err := e.Decode(bytes.Clone(body)); err != nil {
-		return GTID{}, fmt.Errorf("tagged GTID event: %w", err)
-	}
-	if len(e.SID) != len(g.SID) {
+// The fields of a GTID_TAGGED event.
+const (
+	taggedFlags = iota
+	taggedSID
+	taggedNumber
+	taggedTag
+	taggedLastCommitted
+	taggedSequence
+	taggedCommitted
+	taggedCommittedAtOrigin      // where it differs
+	taggedFields            = 12 // that are known, with those that nothing here needs
+)
+
+// ParseGTIDTagged parses the body of a GTID_TAGGED event of MySQL: fields in ascending
+// order, each behind its number (MySQL source documentation, "mysql::serialization").
+func ParseGTIDTagged(body []byte) (GTID, error) {
+	c := cursor{b: body}
+	c.varint() // version
+	if size := c.varint(); size != uint64(len(body)) {
 		return GTID{}, ErrTruncated
 	}
-	copy(g.SID[:], e.SID)
-	g.Tag, g.Number = e.Tag.String(), uint64(e.GNO)
-	g.Committed = micros(e.OriginalCommitTimestamp)
-	if g.Committed.IsZero() {
-		g.Committed = micros(e.ImmediateCommitTimestamp)
+	if needed := c.varint(); needed >= taggedFields {
+		return GTID{}, fmt.Errorf("GTID with a field %d, which must not be passed over", needed)
 	}
-	return g, nil
+	var g GTID
+	for more := true; more && len(c.b) > 0; {
+		more = g.readTagged(&c)
+	}
+	if c.err == nil && g.Number == 0 {
+		c.take(-1)
+	}
+	return g, c.err
+}
+
+// readTagged reads the next field and reports whether one that matters can follow.
+func (g *GTID) readTagged(c *cursor) bool {
+	switch c.varint() {
+	case taggedSID:
+		for i := range g.SID {
+			g.SID[i] = byte(c.varint())
+		}
+	case taggedNumber:
+		g.Number = c.varint() >> 1 // the lowest bit is the sign
+	case taggedTag:
+		g.Tag = string(c.take(int(c.varint())))
+	case taggedFlags, taggedLastCommitted, taggedSequence:
+		c.varint()
+	case taggedCommitted:
+		g.Committed = micros(c.varint())
+	case taggedCommittedAtOrigin:
+		g.Committed = micros(c.varint())
+	default:
+		return false
+	}
+	return true
 }
 
 // ParseMariaDBGTID parses the body of a GTID event of MariaDB.
@@ -126,8 +157,8 @@ func ParseQuery(body []byte) (Query, error) {
 	return q, c.err
 }
 
-// readStatusVars walks the status variables as far as the two that matter; servers write
-// them in ascending order of these codes.
+// readStatusVars walks the status variables as far as the two that matter: servers write
+// only these before them.
 func (q *Query) readStatusVars(c *cursor) {
 	for len(c.b) > 0 && c.err == nil {
 		switch c.u8() {
@@ -144,6 +175,8 @@ func (q *Query) readStatusVars(c *cursor) {
 			return
 		case 6: // catalog
 			c.take(int(c.u8()))
+		case 131: // MariaDB, character_set_collations: pairs of character set and collation
+			c.take(4 * int(c.u8()))
 		default:
 			return
 		}
@@ -185,13 +218,13 @@ func ParseXAPrepare(body []byte) (XAPrepare, error) {
 	return x, c.err
 }
 
-// checksummed reads from a FORMAT_DESCRIPTION body, checksum included, whether the events
-// that follow carry a CRC32.
-func checksummed(body []byte) (bool, error) {
-	if len(body) < checksumSize+1 {
+// checksummed reads from a whole FORMAT_DESCRIPTION event, checksum included, whether the
+// events that follow carry a CRC32.
+func checksummed(raw []byte) (bool, error) {
+	if len(raw) < headerSize+checksumSize+1 {
 		return false, ErrTruncated
 	}
-	return body[len(body)-checksumSize-1] == checksumAlgorithmCRC32, nil
+	return raw[len(raw)-checksumSize-1] == checksumAlgorithmCRC32, nil
 }
 
 // encodeGTIDSet renders a GTID set in the form of COM_BINLOG_DUMP_GTID.

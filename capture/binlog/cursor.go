@@ -3,6 +3,7 @@ package binlog
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // ErrTruncated reports bytes that end before the format says.
@@ -71,6 +72,21 @@ func (c *cursor) lenenc() uint64 {
 	default:
 		return uint64(b)
 	}
+}
+
+// varint reads an integer of mysql::serialization: as many ones as bytes follow, a zero,
+// then the value, all from the lowest bit up.
+func (c *cursor) varint() uint64 {
+	if len(c.b) == 0 {
+		c.take(-1)
+		return 0
+	}
+	n := bits.TrailingZeros8(^c.b[0]) + 1
+	if n > 8 {
+		c.take(1)
+		return c.u64()
+	}
+	return c.uint(n) >> n
 }
 
 // count reads a length-encoded number of things that take at least one byte each, so that

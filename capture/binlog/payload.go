@@ -35,6 +35,7 @@ func NewPayload() (*Payload, error) {
 // The field codes of a TRANSACTION_PAYLOAD header.
 const (
 	payloadEnd         = 0
+	payloadSize        = 1
 	payloadCompression = 2
 	compressionZstd    = 0
 	compressionNone    = 255
@@ -43,22 +44,11 @@ const (
 // Open starts on the body of a TRANSACTION_PAYLOAD event, which must stay valid until Next
 // has returned io.EOF.
 func (p *Payload) Open(body []byte) error {
-	c := cursor{b: body}
-	compression := uint64(compressionNone)
-	for {
-		field := c.lenenc()
-		if c.err != nil {
-			return c.err
-		}
-		if field == payloadEnd {
-			break
-		}
-		v := cursor{b: c.str()}
-		if field == payloadCompression {
-			compression = v.lenenc()
-		}
+	compression, content, err := payloadHeader(body)
+	if err != nil {
+		return err
 	}
-	p.source.Reset(c.b)
+	p.source.Reset(content)
 	switch compression {
 	case compressionZstd:
 		p.stream = p.zstd
@@ -68,6 +58,33 @@ func (p *Payload) Open(body []byte) error {
 		return nil
 	}
 	return fmt.Errorf("transaction compressed with unknown method %d", compression)
+}
+
+// payloadHeader reads how a payload is compressed, and cuts out its content.
+func payloadHeader(body []byte) (compression uint64, content []byte, err error) {
+	c := cursor{b: body}
+	compression = compressionNone
+	size, sized := uint64(0), false
+	for {
+		field := c.lenenc()
+		if c.err != nil || field == payloadEnd {
+			break
+		}
+		v := cursor{b: c.str()}
+		switch field {
+		case payloadSize:
+			size, sized = v.lenenc(), true
+		case payloadCompression:
+			compression = v.lenenc()
+		}
+		if v.err != nil {
+			return 0, nil, v.err
+		}
+	}
+	if sized && size != uint64(len(c.b)) {
+		c.take(-1) // what is cut off between two frames would pass for the end
+	}
+	return compression, c.b, c.err
 }
 
 // Next returns the next event of the transaction, valid until the following call, or
@@ -86,6 +103,9 @@ func (p *Payload) Next() (Event, error) {
 	}
 	if err := p.readBody(size); err != nil {
 		return Event{}, fmt.Errorf("compressed transaction: %w", err)
+	}
+	if Type(p.buf[4]) == TypeTransactionPayload { // its content would be read from under its own events
+		return Event{}, errors.New("compressed transaction inside a compressed transaction")
 	}
 	return parseHeader(p.buf)
 }
