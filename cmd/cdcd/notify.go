@@ -61,12 +61,17 @@ func (d *daemon) notify(ctx context.Context) error {
 	}
 }
 
-// showLoad tells the terminal, or else the log, how far the initial load is.
+// showLoad tells the status page, and the terminal or else the log, how far the initial load
+// is.
 func (d *daemon) showLoad(meter *loadMeter, s commit.Status, now time.Time) {
 	p, loading := meter.observe(s, now)
-	switch {
-	case !loading:
+	if !loading {
+		d.view.load.Store(nil)
 		d.bar.finish()
+		return
+	}
+	d.view.load.Store(&p)
+	switch {
 	case d.bar.terminal:
 		d.bar.show(p)
 	case meter.due(now):

@@ -67,6 +67,13 @@ func printStatus(out io.Writer, r statusReport) error {
 	if r.Committed != "" {
 		fmt.Fprintf(out, "position %s\n", r.Committed)
 	}
+	if l := r.Load; l != nil {
+		fmt.Fprintf(out, "loading  %s of about %s rows, %d %%, %s rows/s", humanize.Comma(l.Rows), humanize.Comma(l.Estimate), l.Percent, humanize.Comma(l.PerSecond))
+		if l.Left != "" {
+			fmt.Fprintf(out, ", %s left", l.Left)
+		}
+		fmt.Fprintln(out)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tDELETION VECTORS\tSIZE")
 	for _, t := range r.Tables {

@@ -10,6 +10,7 @@ import (
 // view is what the daemon shows of itself.
 type view struct {
 	pipeline atomic.Pointer[commit.Pipeline]
+	load     atomic.Pointer[loadProgress] // nil: nothing is being loaded
 }
 
 func (v *view) set(p *commit.Pipeline) { v.pipeline.Store(p) }
@@ -25,24 +26,45 @@ func (v *view) status() (s commit.Status, ok bool) {
 
 // statusReport is what cdcd status --json prints, and the control socket answers.
 type statusReport struct {
-	Pipeline  string         `json:"pipeline"`
-	State     string         `json:"state"` // recovering | loading | streaming
-	At        time.Time      `json:"at"`
-	Delivered string         `json:"delivered,omitempty"` // position
-	Committed string         `json:"committed,omitempty"` // position
-	Epoch     int64          `json:"epoch"`
-	Fence     int64          `json:"fence"`
-	LagMS     int64          `json:"lag_ms"` // of the lake behind the newest delivered transaction
-	Collected collected      `json:"collected"`
-	Tables    []tableReport  `json:"tables"`
-	Refused   []refusal      `json:"refused,omitempty"`
-	Counters  counterReport  `json:"counters"`
-	Commits   durationReport `json:"commit_duration"`
+	Pipeline  string    `json:"pipeline"`
+	State     string    `json:"state"` // recovering | loading | streaming
+	At        time.Time `json:"at"`
+	Delivered string    `json:"delivered,omitempty"` // position
+	Committed string    `json:"committed,omitempty"` // position
+	// CommittedTime is when the source committed the newest change that this process brought
+	// into the lake.
+	CommittedTime time.Time      `json:"committed_time,omitzero"`
+	Epoch         int64          `json:"epoch"`
+	Fence         int64          `json:"fence"`
+	LagMS         int64          `json:"lag_ms"` // of the lake behind the newest delivered transaction
+	Collected     collected      `json:"collected"`
+	Load          *loadReport    `json:"load,omitempty"`
+	Tables        []tableReport  `json:"tables"`
+	Refused       []refusal      `json:"refused,omitempty"`
+	Counters      counterReport  `json:"counters"`
+	Commits       durationReport `json:"commit_duration"`
 }
 
 type collected struct {
 	Rows  int   `json:"rows"`
 	Bytes int64 `json:"bytes"`
+}
+
+// loadReport is all initial loads together.
+type loadReport struct {
+	Rows      int64  `json:"rows"`
+	Estimate  int64  `json:"rows_estimate"`
+	Percent   int    `json:"percent"`
+	PerSecond int64  `json:"rows_per_second"`
+	Left      string `json:"left,omitempty"`
+}
+
+func (p loadProgress) report() *loadReport {
+	r := &loadReport{Rows: p.Rows, Estimate: p.Estimate, Percent: p.percent(), PerSecond: int64(p.PerSecond)}
+	if d, ok := p.left(); ok {
+		r.Left = d.String()
+	}
+	return r
 }
 
 type tableReport struct {
@@ -94,6 +116,7 @@ func (v *view) report(pipeline string) statusReport {
 	}
 	r.State, r.At = "streaming", s.At
 	r.Delivered, r.Committed = s.Delivered.String(), s.Finished.String()
+	r.CommittedTime = s.CommittedTime
 	r.Epoch, r.Fence, r.LagMS = s.Epoch, s.Fence, s.Lag().Milliseconds()
 	r.Collected = collected{s.CollectedRows, s.CollectedBytes}
 	c := s.Counters
@@ -113,10 +136,29 @@ func (v *view) report(pipeline string) statusReport {
 		}
 		r.Tables = append(r.Tables, tr)
 	}
+	if p := v.load.Load(); p != nil && r.State == "loading" {
+		r.Load = p.report()
+	}
 	for _, x := range s.Refused {
 		r.Refused = append(r.Refused, refusal{x.Table.String(), x.Reason})
 	}
 	return r
+}
+
+// TotalRows is how many rows the lake's tables hold.
+func (r statusReport) TotalRows() (n int64) {
+	for _, t := range r.Tables {
+		n += t.Rows
+	}
+	return n
+}
+
+// TotalBytes is how large the lake's live data files are.
+func (r statusReport) TotalBytes() (n int64) {
+	for _, t := range r.Tables {
+		n += t.Bytes
+	}
+	return n
 }
 
 // progress is the share of a table's load that is done, as far as the source's estimate of

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStatusPage(t *testing.T) {
+	r := statusReport{
+		Pipeline: "shop", State: "loading", Committed: "a:1-5", CommittedTime: time.Unix(0, 0).UTC(), Fence: 3, LagMS: 1_234,
+		Load: &loadReport{Rows: 31_000, Estimate: 100_000, Percent: 31, PerSecond: 1_000, Left: "1m9s"},
+		Tables: []tableReport{
+			{Source: "shop.orders", Table: "lake.orders", State: "loading", LoadRows: 99_000, LoadProgress: 0.3, Rows: 30_000, Bytes: 1 << 20},
+			{Source: "shop.people", Table: "shop.people", State: "streaming", LoadProgress: 1, Rows: 1_000, Updated: 7},
+		},
+		Refused: []refusal{{"shop.visits", "no primary key <b>"}},
+	}
+	var b bytes.Buffer
+	if err := renderStatus(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, want := range []string{
+		`class="state loading">loading<`, "1.2s", "31,000</b><span>rows, 1.0 MiB", "31,000 of about 100,000 rows, 1,000 rows/s, 1m9s left", `value="31"`,
+		"from shop.orders", "30 % of about 99,000 rows", "shop.visits</b> is not replicated: no primary key &lt;b&gt;", "1970-01-01 00:00:00 UTC", "a:1-5",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, foreign := range []string{"http://", "https://", "from shop.people"} {
+		if strings.Contains(page, foreign) {
+			t.Errorf("the page has %q", foreign)
+		}
+	}
+	b.Reset()
+	if err := renderStatus(&b, statusReport{Pipeline: "shop", State: "recovering"}); err != nil || !strings.Contains(b.String(), "recovering") {
+		t.Errorf("while recovering: %v", err)
+	}
+}
