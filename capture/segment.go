@@ -1,6 +1,10 @@
 package capture
 
-import "time"
+import (
+	"time"
+
+	"cdcd/capture/binlog"
+)
 
 // Segment is a run of whole transactions from the stream. Segments follow each other
 // without gaps.
@@ -27,6 +31,20 @@ type Segment struct {
 	NoDates int64
 	// Unlogged counts statements that changed other tables without row events.
 	Unlogged int
+	// LogBytes and LogEvents count what was read of the log since the Segment before, again
+	// what was read again after a reconnect. The events of a compressed transaction count
+	// one by one, its bytes as they were sent.
+	LogBytes  int64
+	LogEvents int
+}
+
+// count notes an event that was read; inside tells that it came out of a compressed
+// transaction.
+func (s *Segment) count(e binlog.Event, inside bool) {
+	s.LogEvents++
+	if !inside {
+		s.LogBytes += int64(e.Size())
+	}
 }
 
 // Bytes is about the memory that the Batches take.

@@ -189,6 +189,7 @@ func (s *Stream) advance(ctx context.Context) (full bool, err error) {
 	case err != nil:
 		return false, err
 	}
+	s.segment.count(e, s.inside)
 	if err := s.handle(e); err != nil {
 		return false, err
 	}

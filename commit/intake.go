@@ -134,6 +134,7 @@ func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
 			return err
 		}
 		l.members[n] = m
+		l.counters.look(m)
 		members = append(members, m)
 	}
 	l.unloaded = append(l.unloaded, members...)

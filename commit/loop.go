@@ -64,7 +64,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		server:   stream.Server(),
-		counters: newCounters(),
+		counters: newCounters(p.members),
 	}
 	l.unloaded = l.loading()
 	return l
@@ -276,6 +276,7 @@ func (c *Changes) add(d Changes) {
 	c.Updated += d.Updated
 	c.Deleted += d.Deleted
 	c.Commits += d.Commits
+	c.Conflicts += d.Conflicts
 }
 
 // release gives all batches back that no commit has taken.

@@ -31,6 +31,9 @@ type member struct {
 // Changes counts what a table's commits did.
 type Changes struct {
 	Inserted, Updated, Deleted, Commits int64
+	// Conflicts counts the attempts that could not land because others had changed the
+	// table, and were made anew.
+	Conflicts int64
 }
 
 // shape is how the member's rows look.

@@ -29,7 +29,7 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 	if err := p.readPositions(ctx, heads); err != nil {
 		return nil, errors.Join(err, p.closeTables(false))
 	}
-	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: newCounters()}
+	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: newCounters(p.members)}
 	l.publish()
 	return p, nil
 }

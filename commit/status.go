@@ -51,8 +51,13 @@ type TableStatus struct {
 	// included; both are estimates while the table changes.
 	LoadedRows, LoadRows int64
 	Changes              Changes
+	// Committed is the commit time of the newest source transaction that its newest commit
+	// covers; zero: not known.
+	Committed            time.Time
 	Content              table.Stats
 	IndexKeys, IndexRuns int
+	// IndexMemory and IndexDisk are the bytes that the key index takes.
+	IndexMemory, IndexDisk int64
 }
 
 // Refusal is a table that came into being and cannot be replicated.
@@ -68,6 +73,8 @@ type Counters struct {
 	LoadedRows     int64
 	NoDates        int64 // values that became NULL because they are no date
 	Unlogged       int64 // statements that changed other tables without row events
+	LogBytes       int64 // read of the log
+	LogEvents      int64
 	Commits        int64 // of tables
 	Epochs         int64
 	CommitDuration Histogram // of an epoch, in seconds
@@ -102,18 +109,31 @@ type counters struct {
 	content                   map[*member]content
 }
 
-// content is what a table's committer knew of it after its newest commit.
+// content is what is known of a table after its newest commit.
 type content struct {
-	stats      table.Stats
-	keys, runs int
+	committed    time.Time
+	stats        table.Stats
+	keys, runs   int
+	memory, disk int64 // bytes of the key index
 }
 
-func newCounters() counters {
+func newCounters(members map[capture.Name]*member) counters {
 	b := durationBounds()
-	return counters{
+	c := counters{
 		Counters: Counters{CommitDuration: Histogram{Bounds: b, Counts: make([]uint64, len(b)+1)}},
 		content:  map[*member]content{},
 	}
+	for _, m := range members {
+		c.look(m)
+	}
+	return c
+}
+
+// look notes what a member's table is made of. The table must be the loop's to look at.
+func (c *counters) look(m *member) {
+	t := m.table
+	memory, disk := t.IndexBytes()
+	c.content[m] = content{t.Head().Mark.Committed, t.Stats(), t.IndexKeys(), t.IndexRuns(), memory, disk}
 }
 
 func (c *counters) delivered(s *capture.Segment) {
@@ -121,6 +141,8 @@ func (c *counters) delivered(s *capture.Segment) {
 	c.Rows += int64(s.Rows)
 	c.NoDates += s.NoDates
 	c.Unlogged += int64(s.Unlogged)
+	c.LogBytes += s.LogBytes
+	c.LogEvents += int64(s.LogEvents)
 	if s.Committed.After(c.sourceTime) {
 		c.sourceTime = s.Committed
 	}
@@ -142,7 +164,7 @@ func (c *counters) landed(w work) {
 		if ld.mark.Committed.After(c.committedTime) {
 			c.committedTime = ld.mark.Committed
 		}
-		c.content[ld.member] = content{ld.member.table.Stats(), ld.member.table.IndexKeys(), ld.member.table.IndexRuns()}
+		c.look(ld.member)
 	}
 }
 
@@ -168,7 +190,8 @@ func (l *loop) publish() {
 			t.Behind = now.Sub(m.behind)
 		}
 		c := l.counters.content[m]
-		t.Content, t.IndexKeys, t.IndexRuns = c.stats, c.keys, c.runs
+		t.Committed, t.Content, t.IndexKeys, t.IndexRuns = c.committed, c.stats, c.keys, c.runs
+		t.IndexMemory, t.IndexDisk = c.memory, c.disk
 		s.Tables = append(s.Tables, t)
 	}
 	slices.SortFunc(s.Tables, func(a, b TableStatus) int { return strings.Compare(a.Source.String(), b.Source.String()) })

@@ -85,6 +85,7 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		mark.Committed = m.table.Head().Mark.Committed
 	}
 	began := time.Now()
+	l := landing{member: m, mark: mark}
 	for range rebaseTries {
 		d, err := c.build(ctx, e, m, s)
 		if err != nil {
@@ -93,8 +94,8 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		if s != nil && d.Empty() && !s.loaded {
 			return landing{member: m}, nil // the changes cancel out: the position may lag
 		}
-		l := landing{member: m, mark: mark, changes: Changes{d.Inserted, d.Updated, d.Deleted, 1}}
 		what, err := c.land(ctx, m, d, mark, &l)
+		l.changes.Inserted, l.changes.Updated, l.changes.Deleted, l.changes.Commits = d.Inserted, d.Updated, d.Deleted, 1
 		l.took = time.Since(began)
 		if err != nil || what == landed {
 			return l, err
@@ -141,8 +142,10 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 		case fenced:
 			return 0, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, c.fence)
 		case dead:
+			l.changes.Conflicts++
 			return dead, c.rebase(ctx, m, h)
 		}
+		l.changes.Conflicts++
 		// Only numbers moved: the same Delta on the same snapshot, in a new attempt.
 		if err := m.table.Refresh(ctx, h); err != nil {
 			return 0, err

@@ -141,6 +141,9 @@ func (t *Table) Stats() Stats { return t.content.stats() }
 // IndexKeys and IndexRuns describe the key index.
 func (t *Table) IndexKeys() int { return t.index.Len() }
 
+// IndexBytes is the size of the key index in memory and on disk.
+func (t *Table) IndexBytes() (memory, disk int64) { return t.index.Bytes() }
+
 // IndexRuns is the number of runs in the key index.
 func (t *Table) IndexRuns() int { return t.index.Runs() }
 

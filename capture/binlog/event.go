@@ -91,6 +91,9 @@ type Event struct {
 // Ignorable reports that a reader which does not know the event may skip it.
 func (e Event) Ignorable() bool { return e.Flags&flagIgnorable != 0 }
 
+// Size is the event's length in the log, without its checksum.
+func (e Event) Size() int { return headerSize + len(e.Body) }
+
 // Time is Timestamp as a time.
 func (e Event) Time() time.Time { return time.Unix(int64(e.Timestamp), 0) }
 

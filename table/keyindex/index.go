@@ -72,6 +72,19 @@ func (x *Index) Len() int {
 	return n
 }
 
+// Bytes is the size of the entries: of runs in memory, and of those on disk.
+func (x *Index) Bytes() (memory, disk int64) {
+	for _, r := range x.runs {
+		size := int64(len(r.entries) * entrySize)
+		if r.name == "" {
+			memory += size
+			continue
+		}
+		disk += size
+	}
+	return memory, disk
+}
+
 // Runs is the number of runs, for metrics.
 func (x *Index) Runs() int { return len(x.runs) }
 

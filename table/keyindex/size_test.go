@@ -1,0 +1,55 @@
+package keyindex
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"cdcd/table/rowset"
+)
+
+// TestBytes checks that runs count where they are: in memory until they are large.
+func TestBytes(t *testing.T) {
+	const small, large = 10, 100
+	dir := t.TempDir()
+	x, _, err := Open(dir, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.diskFrom = large
+	l := &lake{files: map[string][]int{"a": {0}, "b": {0}}, dead: map[string]map[uint32]bool{}, index: x}
+	add := func(file string, n int) {
+		n0 := x.Len()
+		es := make([]Entry, n)
+		for i := range es {
+			es[i] = Entry{Key: rowset.Key{Lo: uint64(n0 + i)}, File: x.File(file), Pos: uint32(i)}
+		}
+		if err := x.Add(es, []uint32{x.File(file)}, l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("a", small)
+	if memory, disk := x.Bytes(); memory != int64(small*entrySize) || disk != 0 {
+		t.Errorf("%d entries take %d bytes in memory, %d on disk", small, memory, disk)
+	}
+	add("b", large)
+	memory, disk := x.Bytes()
+	if disk == 0 || memory+disk != int64((small+large)*entrySize) {
+		t.Errorf("%d entries take %d bytes in memory, %d on disk", small+large, memory, disk)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.run"))
+	size := int64(0)
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size() - headerSize - footerSize
+	}
+	if size != disk {
+		t.Errorf("the files hold %d bytes of entries, not %d", size, disk)
+	}
+	if err := x.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+}
