@@ -80,6 +80,9 @@ type Stream struct {
 // Heartbeat is how often an idle server gives a sign of life.
 const Heartbeat = 5 * time.Second
 
+// attention bounds how long an idle stream takes to notice that nobody waits for it.
+const attention = 250 * time.Millisecond
+
 // NewStream prepares a stream. It connects at the first Next.
 func NewStream(cfg StreamConfig) (*Stream, error) {
 	payload, err := binlog.NewPayload()
@@ -205,7 +208,7 @@ func (s *Stream) event(ctx context.Context) (binlog.Event, error) {
 		}
 		s.inside = false
 	}
-	until := time.Now().Add(Heartbeat)
+	until := time.Now().Add(attention)
 	if !s.since.IsZero() && !s.tx.open {
 		until = s.since.Add(s.cfg.Limits.Linger)
 	}

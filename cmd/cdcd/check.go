@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
 	"github.com/dustin/go-humanize"
 )
 
@@ -51,12 +52,19 @@ func (k *checkCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
+	targets := map[[2]string]config.Target{}
+	for _, t := range report.Tables {
+		targets[[2]string{t.Name.Schema, t.Name.Table}], _ = cfg.Match(t.Name.Schema, t.Name.Table)
+	}
+	if err := config.CheckTargets(targets); err != nil {
+		report.Problems = append(report.Problems, capture.Problem{What: err.Error(), Repair: "tables: [{include: ..., target: ...}]"})
+	}
 	out := checkReport{
 		OK: len(report.Problems) == 0, Server: fmt.Sprintf("%v %s", report.Server.Flavor, report.Server.Version), Position: report.Server.Executed.String(),
 		Problems: problemsJSON(report.Problems), Warnings: problemsJSON(report.Warnings),
 	}
 	for _, t := range report.Tables {
-		target, _ := cfg.Match(t.Name.Schema, t.Name.Table)
+		target := targets[[2]string{t.Name.Schema, t.Name.Table}]
 		out.Tables = append(out.Tables, checkTable{t.Name.String(), target.Namespace + "." + target.Table, t.Rows})
 	}
 	if err := k.print(c.out, out); err != nil {

@@ -1,0 +1,167 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// twin is a second daemon for the same pipeline, with a state directory and addresses of
+// its own, as on another machine.
+func (p *pipeline) twin() *pipeline {
+	p.t.Helper()
+	q := newPipeline(p.t, p.server, "", nil)
+	own := maps.Clone(q.cfg)
+	for k, v := range p.cfg {
+		q.cfg[k] = v
+	}
+	for _, k := range []string{"state", "control", "catalog_endpoint", "http"} {
+		q.cfg[k] = own[k]
+	}
+	q.set(nil)
+	return q
+}
+
+// TestSecondDaemon starts a second daemon on the pipeline while the first one works.
+func TestSecondDaemon(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "second")
+	churnTables(t, s, "second", 1000)
+	p := newPipeline(t, s, "second.*", settings{"source.server_id": 700001})
+	p.start()
+	p.reach()
+	c := startChurn(t, s, "second", 3000, uint64(time.Now().UnixNano()))
+	t.Run("same state directory", func(t *testing.T) {
+		f := p.run("run")
+		if f.code != 75 {
+			t.Errorf("exit %d", f.code)
+		}
+		wantWords(t, f.err, "another daemon", p.path("state"))
+		c.busyFor(t, 20)
+	})
+	t.Run("elsewhere", func(t *testing.T) {
+		q := p.twin()
+		q.set(settings{"source.server_id": 700002})
+		q.start()
+		p.wantExit(75, "fence", `"exit":75`)
+		c.busyFor(t, 100)
+		c.stop(t)
+		q.reach()
+		q.verify()
+		q.oracle("duckdb").equal(t, "second.kv", "second.pair")
+		q.stop()
+	})
+}
+
+// TestFlushAtEnd stops a daemon that has collected changes and is far from its interval.
+func TestFlushAtEnd(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "flush")
+		s.exec(t, "CREATE TABLE flush.t (id INT PRIMARY KEY); CREATE TABLE flush.quiet (id INT PRIMARY KEY)")
+		p := newPipeline(t, s, "flush.*", settings{"commit.interval": "200ms"})
+		p.catchUp()
+		p.set(settings{"commit.interval": "1h"})
+		p.start()
+		s.exec(t, "INSERT INTO flush.t VALUES (1), (2); DELETE FROM flush.t WHERE id = 1")
+		want := s.executed(t)
+		eventually(t, 20*time.Second, "the changes are collected", func() error {
+			if out := p.must("status", "--json").out; !strings.Contains(out, `"rows": 3`) {
+				return fmt.Errorf("status: %s", out)
+			}
+			return nil
+		})
+		p.stop()
+		p.oracle("duckdb").equal(t, "flush.t")
+		p.start()
+		for _, table := range []string{"flush.t", "flush.quiet"} {
+			if at := p.position(table); !at.Covers(want) {
+				t.Errorf("%s was left at %s, the source was at %s", table, at, want)
+			}
+		}
+	})
+}
+
+// TestMembership adds tables to the configuration and removes them.
+func TestMembership(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "member")
+	churnTables(t, s, "member", 2000)
+	include := func(tables ...any) settings {
+		return settings{"tables": []any{map[string]any{"include": tables}}}
+	}
+	p := newPipeline(t, s, "member.kv", nil)
+	p.start()
+	c := startChurn(t, s, "member", 4000, uint64(time.Now().UnixNano()))
+	c.busyFor(t, 50)
+	p.stop()
+	p.set(include("member.kv", "member.pair"))
+	p.start() // pair is loaded while kv streams
+	c.busyFor(t, 50)
+	c.pause()
+	p.reach()
+	p.oracle("duckdb").equal(t, "member.kv", "member.pair")
+	c.resume()
+	p.kill()
+	p.set(include("member.pair"))
+	p.start()
+	c.busyFor(t, 50)
+	c.pause()
+	p.reach()
+	p.oracle("duckdb").equal(t, "member.pair")
+	if out := p.must("show", "member.kv", "--limit", "1").out; strings.Count(out, "\n") < 2 {
+		t.Errorf("the removed table is gone: %s", out)
+	}
+	c.resume()
+	p.stop()
+	p.set(include("member.kv", "member.pair")) // kv goes on where it was left
+	p.start()
+	c.busyFor(t, 50)
+	c.stop(t)
+	p.reach()
+	p.oracle("duckdb").equal(t, "member.kv", "member.pair")
+	p.verify()
+	p.fsck(t)
+}
+
+// TestDamagedState damages every file of the state directory, one after the other.
+func TestDamagedState(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "damaged")
+	churnTables(t, s, "damaged", 300_000) // small indexes are kept in memory only
+	p := newPipeline(t, s, "damaged.*", nil)
+	c := startChurn(t, s, "damaged", 3000, 1)
+	p.start()
+	c.busyFor(t, 100)
+	c.stop(t)
+	p.reach()
+	p.kill()
+	files := 0
+	err := filepath.WalkDir(p.path("state"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			return err
+		}
+		files++
+		b[len(b)/2] ^= 0x55
+		return os.WriteFile(path, b, 0o600)
+	})
+	if err != nil || files == 0 {
+		t.Fatalf("%d files damaged: %v", files, err)
+	}
+	p.start()
+	wantWords(t, p.daemon.output.String(), "key index rebuilt")
+	s.exec(t, "UPDATE damaged.kv SET n = 1 WHERE id % 3 = 0; DELETE FROM damaged.kv WHERE id % 3 = 1")
+	p.reach()
+	p.oracle("duckdb").equal(t, "damaged.kv", "damaged.pair")
+	p.fsck(t)
+}

@@ -1,0 +1,193 @@
+//go:build integration
+
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// checked is what the tests look at of cdcd check --json.
+type checked struct {
+	OK                 bool
+	Problems, Warnings []struct{ Table, What, Repair string }
+}
+
+func (p *pipeline) check() checked {
+	p.t.Helper()
+	f := p.run("check", "--json")
+	var c checked
+	if err := json.Unmarshal([]byte(f.out), &c); err != nil {
+		p.t.Fatalf("cdcd check ended with %d: %v: %s%s", f.code, err, f.out, f.err)
+	}
+	if want := map[bool]int{true: 0, false: 78}[c.OK]; f.code != want {
+		p.t.Errorf("cdcd check ended with %d, ok is %v", f.code, c.OK)
+	}
+	return c
+}
+
+// wantProblems checks that exactly these problems are found, all at once, by run as well,
+// and that nothing was written.
+func (p *pipeline) wantProblems(words ...string) checked {
+	p.t.Helper()
+	c := p.check()
+	if len(c.Problems) != len(words) {
+		p.t.Errorf("%d problems, want %d: %+v", len(c.Problems), len(words), c.Problems)
+	}
+	f := p.run("run", "--until", "now")
+	if f.code != 78 {
+		p.t.Errorf("cdcd run ended with %d", f.code)
+	}
+	for _, w := range words {
+		found := slices.ContainsFunc(c.Problems, func(x struct{ Table, What, Repair string }) bool {
+			return strings.Contains(x.Table+": "+x.What, w) && x.Repair != ""
+		})
+		if !found {
+			p.t.Errorf("no problem %q with a repair in %+v", w, c.Problems)
+		}
+	}
+	wantWords(p.t, f.err, words...)
+	if entries, err := os.ReadDir(p.path("warehouse")); err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.IsDir() }) {
+		p.t.Errorf("the warehouse has been written to: %v", entries)
+	}
+	return c
+}
+
+// repairBySQL runs the statements that the problems name.
+func repairBySQL(t *testing.T, s *server, c checked) {
+	t.Helper()
+	for _, p := range c.Problems {
+		for statement := range strings.Lines(p.Repair) {
+			s.exec(t, statement)
+		}
+	}
+}
+
+// TestPreflightSettings starts with everything set wrongly that can be set at run time. The
+// statements that are printed repair it.
+func TestPreflightSettings(t *testing.T) {
+	t.Parallel()
+	t.Run(mysql97, func(t *testing.T) {
+		s := ownServer(t, mysql97, "--binlog-format=MIXED", "--binlog-row-image=MINIMAL", "--binlog-row-metadata=MINIMAL",
+			"--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-row-value-options=PARTIAL_JSON", "--sync-binlog=0")
+		s.schema(t, "pre")
+		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
+		p := newPipeline(t, s, "pre.*", nil)
+		c := p.wantProblems(`binlog_format is "MIXED"`, `binlog_row_image is "MINIMAL"`, `binlog_row_metadata is "MINIMAL"`, `gtid_mode is "OFF"`, `binlog_row_value_options is "PARTIAL_JSON"`)
+		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].What, "sync_binlog") {
+			t.Errorf("warnings: %+v", c.Warnings)
+		}
+		repairBySQL(t, s, c)
+		p.catchUp()
+	})
+	t.Run(mariadb118, func(t *testing.T) {
+		s := ownServer(t, mariadb118, "--binlog-format=MIXED", "--binlog-row-image=NOBLOB", "--binlog-row-metadata=NO_LOG", "--log-bin-compress=ON")
+		s.schema(t, "pre")
+		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
+		p := newPipeline(t, s, "pre.*", nil)
+		repairBySQL(t, s, p.wantProblems(`binlog_format is "MIXED"`, `binlog_row_image is "NOBLOB"`, `binlog_row_metadata is "NO_LOG"`, `log_bin_compress is "ON"`))
+		p.catchUp()
+	})
+}
+
+// TestPreflightOptions needs a restart of the server to repair.
+func TestPreflightOptions(t *testing.T) {
+	t.Parallel()
+	t.Run("no log", func(t *testing.T) {
+		s := ownServer(t, mysql97, "--skip-log-bin", "--gtid-mode=OFF")
+		s.schema(t, "pre")
+		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
+		newPipeline(t, s, "pre.*", nil).wantProblems("the binary log is off", "gtid_mode")
+	})
+	for _, release := range []string{mysql97, mariadb118} {
+		t.Run("filters and replica "+release, func(t *testing.T) {
+			updates, source := "--log-replica-updates=OFF", "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1"
+			if release == mariadb118 {
+				updates, source = "--log-slave-updates=OFF", "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1"
+			}
+			s := ownServer(t, release, updates, "--binlog-ignore-db=pre", "--binlog-do-db=elsewhere")
+			s.exec(t, source)
+			s.schema(t, "pre")
+			s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
+			p := newPipeline(t, s, "pre.*", nil)
+			p.wantProblems(`keeps schema "pre" out of the log`, "the server is a replica and does not log what it applies")
+			s.options = nil
+			s.restart(t, syscall.SIGKILL, nil)
+			p.catchUp()
+		})
+	}
+}
+
+// TestPreflightTables has tables that cannot be replicated, each for its own reason.
+func TestPreflightTables(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "pre")
+		s.exec(t, `USE pre; CREATE TABLE good (id INT PRIMARY KEY); CREATE TABLE keyless (v INT); CREATE TABLE shape (id INT PRIMARY KEY, g GEOMETRY);
+			CREATE TABLE nullkey (id INT, UNIQUE KEY (id)); CREATE VIEW v AS SELECT * FROM good`)
+		words := []string{"pre.keyless: ", "pre.shape: ", "pre.nullkey: "}
+		if s.release == mariadb118 { // from 9.6 MySQL logs what a cascade does
+			s.exec(t, "USE pre; CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES good (id) ON DELETE CASCADE)")
+			words = append(words, "pre.child: ")
+		}
+		p := newPipeline(t, s, "pre.*", nil)
+		c := p.wantProblems(words...)
+		for _, x := range c.Problems {
+			if !strings.Contains(x.Repair, "exclude") {
+				t.Errorf("%s: the repair does not name exclude: %s", x.Table, x.Repair)
+			}
+		}
+		p.set(settings{"tables": []any{map[string]any{"include": "pre.*", "exclude": []any{"pre.keyless", "pre.shape", "pre.nullkey", "pre.child"}}}})
+		p.catchUp()
+	})
+}
+
+// TestPreflightGrants starts with a user that may do nothing and runs the printed GRANTs.
+func TestPreflightGrants(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "pre")
+		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY); INSERT INTO pre.t VALUES (1); DROP USER IF EXISTS poor; CREATE USER poor IDENTIFIED BY 'cdc'")
+		t.Cleanup(func() { s.exec(t, "DROP USER poor") })
+		p := newPipeline(t, s, "pre.*", settings{"source.user": "poor"})
+		const rounds = 5 // some grants can be tried only when others are there
+		for range rounds {
+			c := p.check()
+			if c.OK {
+				break
+			}
+			if f := p.run("run", "--until", "now"); f.code != 78 {
+				t.Errorf("cdcd run ended with %d: %s", f.code, f.err)
+			}
+			for _, x := range c.Problems {
+				if strings.HasPrefix(x.What, "no table matches") { // without SELECT it sees none
+					s.exec(t, "GRANT SELECT ON pre.* TO poor")
+					continue
+				}
+				s.exec(t, x.Repair)
+			}
+		}
+		p.catchUp()
+		wantWords(t, p.must("show", "pre.t").out, "1")
+	})
+}
+
+// TestTargetsCollide has tables whose names differ in case only, which Trino cannot tell apart.
+func TestTargetsCollide(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "fold")
+	s.exec(t, "CREATE TABLE fold.Orders (id INT PRIMARY KEY); CREATE TABLE fold.orders (id INT PRIMARY KEY)")
+	p := newPipeline(t, s, "fold.*", nil)
+	for _, args := range [][]string{{"check"}, {"run", "--until", "now"}} {
+		f := p.run(args...)
+		if f.code != 78 {
+			t.Errorf("cdcd %v ended with %d", args, f.code)
+		}
+		wantWords(t, f.out+f.err, "fold.Orders, fold.orders", "case does not count")
+	}
+	p.set(settings{"tables": []any{map[string]any{"include": "fold.Orders", "target": "fold.orders_old"}, map[string]any{"include": "fold.*"}}})
+	p.catchUp()
+	wantWords(t, p.must("show", "fold.orders_old").out, "id")
+}

@@ -1,0 +1,167 @@
+//go:build integration
+
+package integration
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestReconnect cuts the stream's connection again and again under load.
+func TestReconnect(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		const cuts = 10
+		s.schema(t, "reconnect")
+		churnTables(t, s, "reconnect", 1000)
+		p := newPipeline(t, s, "reconnect.*", nil)
+		p.start()
+		p.reach()
+		c := startChurn(t, s, "reconnect", 3000, uint64(time.Now().UnixNano()))
+		for range cuts {
+			c.busyFor(t, 5)
+			killDumps(t, s)
+			time.Sleep(100 * time.Millisecond)
+		}
+		c.stop(t)
+		p.reach()
+		if n := strings.Count(p.daemon.output.String(), "stream connected"); n < cuts/2 {
+			t.Errorf("connected %d times only", n)
+		}
+		p.oracle("duckdb").equal(t, "reconnect.kv", "reconnect.pair")
+		p.verify()
+	})
+}
+
+// killDumps ends every dump connection.
+func killDumps(t *testing.T, s *server) {
+	t.Helper()
+	rows, err := s.db.Query("SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = s.db.Exec(fmt.Sprintf("KILL %d", id)) // it may be gone
+	}
+}
+
+// TestSourceCrash kills the server under load. The daemon waits for it and goes on.
+func TestSourceCrash(t *testing.T) {
+	t.Parallel()
+	s := ownServer(t, mysql97)
+	s.schema(t, "sourcecrash")
+	churnTables(t, s, "sourcecrash", 1000)
+	p := newPipeline(t, s, "sourcecrash.*", nil)
+	p.start()
+	p.reach()
+	for round := range 3 {
+		c := startChurn(t, s, "sourcecrash", 3000, uint64(round))
+		c.busyFor(t, 50)
+		s.restart(t, syscall.SIGKILL, nil)
+		<-c.done
+		c.err = nil // of course
+		p.reach()
+	}
+	p.oracle("duckdb").equal(t, "sourcecrash.kv", "sourcecrash.pair")
+	p.verify()
+	p.stop()
+}
+
+// TestCompressedTransactions streams transactions that the server compressed.
+func TestCompressedTransactions(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "compressed")
+	churnTables(t, s, "compressed", 1000)
+	p := newPipeline(t, s, "compressed.*", nil)
+	p.start()
+	p.reach()
+	before := s.text(t, "SELECT COALESCE(SUM(TRANSACTION_COUNTER), 0) FROM performance_schema.binary_log_transaction_compression_stats WHERE COMPRESSION_TYPE = 'ZSTD' AND LOG_TYPE = 'BINARY'")
+	s.exec(t, "SET GLOBAL binlog_transaction_compression = ON")
+	t.Cleanup(func() { s.exec(t, "SET GLOBAL binlog_transaction_compression = OFF") })
+	s.db.SetMaxIdleConns(0) // sessions take the setting when they begin
+	t.Cleanup(func() { s.db.SetMaxIdleConns(2) })
+	c := startChurn(t, s, "compressed", 3000, uint64(time.Now().UnixNano()))
+	c.busyFor(t, 300)
+	p.kill()
+	p.start()
+	c.busyFor(t, 100)
+	c.stop(t)
+	after := s.text(t, "SELECT COALESCE(SUM(TRANSACTION_COUNTER), 0) FROM performance_schema.binary_log_transaction_compression_stats WHERE COMPRESSION_TYPE = 'ZSTD' AND LOG_TYPE = 'BINARY'")
+	if before == after {
+		t.Errorf("the server compressed nothing (%s transactions)", after)
+	}
+	p.reach()
+	p.oracle("duckdb").equal(t, "compressed.kv", "compressed.pair")
+	p.verify()
+}
+
+// TestUncapturedTables leaves tables alone that are not included, whatever they hold and
+// whatever happens to them.
+func TestUncapturedTables(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "uncap")
+		s.schema(t, "uncap_other")
+		s.exec(t, `USE uncap; CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE log (v TEXT); CREATE TABLE shapes (g GEOMETRY); CREATE VIEW seen AS SELECT * FROM t;
+			CREATE TABLE uncap_other.t (id INT PRIMARY KEY)`)
+		p := newPipeline(t, s, "uncap.*", settings{"tables": []any{map[string]any{"include": "uncap.*", "exclude": []any{"uncap.log", "uncap.shapes"}}}})
+		p.start()
+		p.reach()
+		s.exec(t, `USE uncap; INSERT INTO log VALUES ('x'), ('y'); INSERT INTO shapes VALUES (POINT(1, 2)); INSERT INTO t VALUES (1);
+			BEGIN; INSERT INTO uncap_other.t VALUES (1), (2); INSERT INTO t VALUES (2); UPDATE log SET v = 'z'; COMMIT;
+			ALTER TABLE log ADD n INT; TRUNCATE uncap_other.t; DROP TABLE shapes; ALTER TABLE uncap_other.t ADD x INT; DROP TABLE log`)
+		p.reach()
+		st, err := p.status()
+		if err != nil || len(st.Tables) != 1 || st.Tables[0].Inserted != 2 {
+			t.Errorf("status: %+v, %v", st, err)
+		}
+		p.oracle("duckdb").equal(t, "uncap.t")
+	})
+}
+
+// TestIdleTable has three tables of which one never changes: it must not pin the log.
+func TestIdleTable(t *testing.T) {
+	t.Parallel()
+	s := ownServer(t, mysql97, "--binlog-expire-logs-seconds=20")
+	s.schema(t, "idle")
+	s.exec(t, "USE idle; CREATE TABLE busy (id INT PRIMARY KEY AUTO_INCREMENT); CREATE TABLE slow LIKE busy; CREATE TABLE never LIKE busy; INSERT INTO never VALUES (1)")
+	p := newPipeline(t, s, "idle.*", nil)
+	p.start()
+	p.reach()
+	begin := p.position("idle.never")
+	s.exec(t, "INSERT INTO idle.busy VALUES (); FLUSH BINARY LOGS")
+	s.exec(t, "INSERT INTO idle.slow VALUES ()")
+	eventually(t, time.Minute, "the idle table's position moves", func() error {
+		s.exec(t, "INSERT INTO idle.busy VALUES ()")
+		if p.position("idle.never").Equal(begin) {
+			return fmt.Errorf("it is %s", begin)
+		}
+		return nil
+	})
+	p.kill() // no clean end
+	s.exec(t, "PURGE BINARY LOGS TO '"+newestLog(t, s)+"'; INSERT INTO idle.never VALUES (2)")
+	if first := s.text(t, "SELECT @@GLOBAL.gtid_purged"); first == "" {
+		t.Fatal("nothing was purged")
+	}
+	p.start()
+	p.reach()
+	p.oracle("duckdb").equal(t, "idle.busy", "idle.slow", "idle.never")
+}
+
+// newestLog is the name of the log file that is written.
+func newestLog(t *testing.T, s *server) string {
+	t.Helper()
+	var name string
+	var rest [4]sql.NullString
+	if err := s.db.QueryRow("SHOW BINARY LOG STATUS").Scan(&name, &rest[0], &rest[1], &rest[2], &rest[3]); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
