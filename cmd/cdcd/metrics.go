@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"cdcd/commit"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,73 +11,105 @@ import (
 const maxTableLabels = 500
 
 // metrics renders the pipeline's status for Prometheus.
-type metrics struct{ view *view }
+type metrics struct {
+	view   *view
+	errors *errorCounter
+}
 
 // Describe sends nothing: what is collected depends on the tables.
 func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends the status of now.
+// Collect sends the status of now. While the daemon recovers there is none.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
-	send := func(name, help string, kind prometheus.ValueType, v float64, labels ...string) {
-		names, values := make([]string, 0, len(labels)/2), make([]string, 0, len(labels)/2)
-		for i := 0; i < len(labels); i += 2 {
-			names, values = append(names, labels[i]), append(values, labels[i+1])
-		}
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, v, values...)
+	k := sink{out}
+	k.gauge("cdcd_build_info", "The running version.", 1, "version", version())
+	for component, n := range m.errors.all() {
+		k.counter("cdcd_errors_total", "Errors logged, survived or not.", n, "component", component)
 	}
-	send("cdcd_build_info", "The running version.", prometheus.GaugeValue, 1, "version", version())
-	s, ok := m.view.status()
-	if !ok {
-		return
+	if s, ok := m.view.status(); ok {
+		k.status(s)
 	}
-	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+}
+
+// sink is where metrics go.
+type sink struct{ out chan<- prometheus.Metric }
+
+func (k sink) send(name, help string, kind prometheus.ValueType, v float64, labels []string) {
+	names, values := make([]string, 0, len(labels)/2), make([]string, 0, len(labels)/2)
+	for i := 0; i < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	k.out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, v, values...)
+}
+
+// gauge sends a value; labels are names and values in turn.
+func (k sink) gauge(name, help string, v float64, labels ...string) {
+	k.send(name, help, prometheus.GaugeValue, v, labels)
+}
+
+// counter sends a value that only grows while the daemon runs.
+func (k sink) counter(name, help string, n int64, labels ...string) {
+	k.send(name, help, prometheus.CounterValue, float64(n), labels)
+}
+
+// moment sends a time, unless it is not known.
+func (k sink) moment(name, help string, t time.Time, labels ...string) {
+	if !t.IsZero() {
+		k.gauge(name, help, float64(t.UnixMilli())/1000, labels...)
+	}
+}
+
+func (k sink) status(s commit.Status) {
 	c := s.Counters
-	send("cdcd_source_lag_seconds", "How far the lake is behind the source.", gauge, s.Lag().Seconds())
-	send("cdcd_source_delivery_delay_seconds", "Age of the newest source transaction when it was delivered.", gauge, s.DeliveryDelay.Seconds())
-	if !s.SourceTime.IsZero() {
-		send("cdcd_source_last_event_timestamp_seconds", "Commit time of the newest source transaction delivered.", gauge, float64(s.SourceTime.UnixMilli())/1000)
-	}
-	send("cdcd_transactions_total", "Source transactions delivered.", counter, float64(c.Transactions))
-	send("cdcd_source_rows_total", "Captured source row changes delivered.", counter, float64(c.Rows))
-	send("cdcd_snapshot_rows_total", "Rows read by the initial load.", counter, float64(c.LoadedRows))
-	send("cdcd_null_dates_total", "Source values that are no date and became NULL.", counter, float64(c.NoDates))
-	send("cdcd_unlogged_statements_total", "Statements on other tables that were logged without rows.", counter, float64(c.Unlogged))
-	send("cdcd_epochs_total", "Epochs committed.", counter, float64(c.Epochs))
-	send("cdcd_buffer_bytes", "Memory of changes that are not committed yet.", gauge, float64(s.CollectedBytes))
-	send("cdcd_fence", "The fence number of this daemon.", gauge, float64(s.Fence))
-	sendHistogram(out, c.CommitDuration)
+	k.gauge("cdcd_source_lag_seconds", "How far the lake is behind the source.", s.Lag().Seconds())
+	k.gauge("cdcd_source_delivery_delay_seconds", "Age of the newest source transaction when it was delivered.", s.DeliveryDelay.Seconds())
+	k.moment("cdcd_source_last_event_timestamp_seconds", "Commit time of the newest source transaction delivered.", s.SourceTime)
+	k.counter("cdcd_binlog_bytes_total", "Bytes read of the source's log.", c.LogBytes)
+	k.counter("cdcd_events_total", "Events read of the source's log.", c.LogEvents)
+	k.counter("cdcd_transactions_total", "Source transactions delivered.", c.Transactions)
+	k.counter("cdcd_source_rows_total", "Captured source row changes delivered.", c.Rows)
+	k.counter("cdcd_snapshot_rows_total", "Rows read by the initial load.", c.LoadedRows)
+	k.counter("cdcd_null_dates_total", "Source values that are no date and became NULL.", c.NoDates)
+	k.counter("cdcd_unlogged_statements_total", "Statements on other tables that were logged without rows.", c.Unlogged)
+	k.counter("cdcd_epochs_total", "Epochs committed.", c.Epochs)
+	k.gauge("cdcd_buffer_bytes", "Memory of changes of the epoch that is collected.", float64(s.CollectedBytes))
+	k.gauge("cdcd_fence", "The fence number of this daemon.", float64(s.Fence))
+	k.gauge("cdcd_refused_tables", "Tables that came into being and cannot be replicated.", float64(len(s.Refused)))
+	k.histogram("cdcd_commit_duration_seconds", "Time to commit an epoch.", c.CommitDuration)
 	for i, t := range s.Tables {
 		if i < maxTableLabels {
-			sendTable(send, t)
+			k.table(t)
 		}
 	}
 }
 
-func sendHistogram(out chan<- prometheus.Metric, h commit.Histogram) {
+func (k sink) histogram(name, help string, h commit.Histogram) {
 	buckets, total := map[float64]uint64{}, uint64(0)
 	for i, bound := range h.Bounds {
 		total += h.Counts[i]
 		buckets[bound] = total
 	}
-	desc := prometheus.NewDesc("cdcd_commit_duration_seconds", "Time to commit an epoch.", nil, nil)
-	out <- prometheus.MustNewConstHistogram(desc, h.Count, h.Sum, buckets)
+	k.out <- prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, nil, nil), h.Count, h.Sum, buckets)
 }
 
-func sendTable(send func(name, help string, kind prometheus.ValueType, v float64, labels ...string), t commit.TableStatus) {
-	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+func (k sink) table(t commit.TableStatus) {
 	name := t.Source.String()
 	for op, n := range map[string]int64{"insert": t.Changes.Inserted, "update": t.Changes.Updated, "delete": t.Changes.Deleted} {
-		send("cdcd_rows_total", "Rows changed in the lake.", counter, float64(n), "table", name, "op", op)
+		k.counter("cdcd_rows_total", "Rows changed in the lake.", n, "table", name, "op", op)
 	}
-	send("cdcd_commits_total", "Commits of a table.", counter, float64(t.Changes.Commits), "table", name, "result", "landed")
+	k.counter("cdcd_commits_total", "Commits of a table.", t.Changes.Commits, "table", name, "result", "landed")
+	k.counter("cdcd_commit_conflicts_total", "Commits made anew because others had changed the table.", t.Changes.Conflicts, "table", name)
+	k.moment("cdcd_committed_timestamp_seconds", "Commit time of the newest source transaction that the table's newest commit covers.", t.Committed, "table", name)
 	loading, done := 0.0, 1.0
 	if t.Loading {
 		loading, done = 1, progress(t)
 	}
-	send("cdcd_table_state", "1 for the state that a table is in.", gauge, loading, "table", name, "state", "loading")
-	send("cdcd_table_state", "1 for the state that a table is in.", gauge, 1-loading, "table", name, "state", "streaming")
-	send("cdcd_snapshot_progress_ratio", "Share of the initial load that is done.", gauge, done, "table", name)
-	send("cdcd_data_files", "Live data files.", gauge, float64(t.Content.Files), "table", name)
-	send("cdcd_delete_files", "Live deletion vectors.", gauge, float64(t.Content.DeleteFiles), "table", name)
-	send("cdcd_index_keys", "Entries in the key index.", gauge, float64(t.IndexKeys), "table", name)
+	k.gauge("cdcd_table_state", "1 for the state that a table is in.", loading, "table", name, "state", "loading")
+	k.gauge("cdcd_table_state", "1 for the state that a table is in.", 1-loading, "table", name, "state", "streaming")
+	k.gauge("cdcd_snapshot_progress_ratio", "Share of the initial load that is done.", done, "table", name)
+	k.gauge("cdcd_data_files", "Live data files.", float64(t.Content.Files), "table", name)
+	k.gauge("cdcd_delete_files", "Live deletion vectors.", float64(t.Content.DeleteFiles), "table", name)
+	k.gauge("cdcd_index_keys", "Entries in the key index.", float64(t.IndexKeys), "table", name)
+	k.gauge("cdcd_index_bytes", "Size of the key index.", float64(t.IndexMemory), "table", name, "place", "memory")
+	k.gauge("cdcd_index_bytes", "Size of the key index.", float64(t.IndexDisk), "table", name, "place", "disk")
 }

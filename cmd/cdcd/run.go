@@ -31,7 +31,8 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 		return err
 	}
 	bar := newProgressBar(c.err)
-	logger := newLogger(cfg.Log, c.err, bar)
+	counter := newErrorCounter()
+	logger := counter.watch(newLogger(cfg.Log, c.err, bar))
 	defer func() {
 		if err != nil {
 			logger.Error("stopped", "err", err.Error(), "exit", exitCode(err))
@@ -44,7 +45,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
-	d := &daemon{cfg: cfg, logger: logger, state: state, console: c, bar: bar, mem: capture.NewPool()}
+	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool()}
 	return d.run(ctx, r.Until)
 }
 
@@ -102,6 +103,7 @@ func loadConfigFrom(path string, env config.Env, c console) (config.Config, erro
 type daemon struct {
 	cfg     config.Config
 	logger  *slog.Logger
+	errors  *errorCounter
 	state   *stateDir
 	console console
 	bar     *progressBar
@@ -173,7 +175,7 @@ func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = db.Close() })
-	src := &source{cfg: d.cfg, from: from, db: db, lake: lake, mem: d.mem, logger: d.logger}
+	src := &source{cfg: d.cfg, from: from, db: db, lake: lake, mem: d.mem, logger: d.logger.With(componentKey, componentSource)}
 	end, err := parseUntil(until, report)
 	if err != nil {
 		return nil, err
@@ -187,7 +189,7 @@ func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (
 		return nil, err
 	}
 	return commit.Open(ctx, commit.Config{
-		Pipeline: d.cfg.Pipeline, Members: members, Source: src, Logger: d.logger,
+		Pipeline: d.cfg.Pipeline, Members: members, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables:   table.Config{Catalog: lake, Pipeline: d.cfg.Pipeline, IndexDir: d.state.indexDir(), Memory: d.mem, Now: time.Now},
 		Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
 		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: lag, Until: end,

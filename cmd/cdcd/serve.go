@@ -108,7 +108,7 @@ func (d *daemon) listen(lake *table.Embedded) (*listeners, error) {
 	}
 	err := errors.Join(
 		bind("control socket", "unix", d.cfg.Control.Socket, d.controlHandler()),
-		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, d.logger)),
+		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, d.logger.With(componentKey, componentCatalog))),
 		bind("http", "tcp", d.cfg.HTTP.Listen, d.httpHandler()),
 	)
 	if err == nil {
@@ -135,7 +135,7 @@ func (d *daemon) controlHandler() http.Handler {
 // httpHandler answers the http listener: status page, health and metrics.
 func (d *daemon) httpHandler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &metrics{view: &d.view})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &metrics{view: &d.view, errors: d.errors})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
