@@ -139,11 +139,8 @@ type status struct {
 	Committed string `json:"committed"`
 	LagMS     int64  `json:"lag_ms"`
 	Tables    []struct {
-		Table      string `json:"table"`
-		State      string `json:"state"`
-		LoadedRows int64  `json:"loaded_rows"`
-		Rows       int64  `json:"rows"`
-		Commits    int64  `json:"commits"`
+		Table string `json:"table"`
+		Rows  int64  `json:"rows"`
 	} `json:"tables"`
 	Counters struct {
 		LoadedRows int64 `json:"loaded_rows"`
@@ -156,7 +153,7 @@ func (d *daemon) ask(ctx context.Context) (s status, ok bool) {
 		return s, false
 	}
 	for _, t := range s.Tables {
-		if t.Commits > 0 {
+		if t.Rows > 0 {
 			d.rows[t.Table] = t.Rows
 		}
 	}

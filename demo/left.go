@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -102,7 +103,7 @@ func sweep(set settings, out *screen) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(set.dir, leftFile), err)
 	}
-	for _, p := range l.Processes {
+	for _, p := range slices.Backward(l.Processes) {
 		if p.alive() {
 			out.say("stopping %s (process %d) of an earlier demo", p.Name, p.PID)
 			p.end()

@@ -178,7 +178,7 @@ func (d *demo) startDaemon(ctx context.Context) (err error) {
 		if last = s; ok {
 			d.out.show("loading  %s of %s rows  lag %s", comma(s.Counters.LoadedRows), comma(stockRows), lag(s))
 		}
-		return ok && s.State == streaming
+		return ok && s.State == streaming && d.daemon.lakeRows() >= stockRows // loaded, and committed
 	})
 	if err != nil {
 		return err

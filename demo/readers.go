@@ -9,7 +9,7 @@ import (
 func readerLines(catalog string) []struct{ name, lines string } {
 	uri := "http://" + catalog
 	return []struct{ name, lines string }{
-		{"Spark 4.1", fmt.Sprintf(`spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \
+		{"Spark 4.1", fmt.Sprintf(`spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 --conf spark.sql.catalogImplementation=in-memory \
   --conf spark.sql.catalog.lake=org.apache.iceberg.spark.SparkCatalog \
   --conf spark.sql.catalog.lake.type=rest --conf spark.sql.catalog.lake.uri=%s \
   -e "SELECT status, count(*), sum(total) FROM lake.%s.orders GROUP BY status"`, uri, lakeNamespace)},

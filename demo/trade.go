@@ -70,7 +70,7 @@ func (d *demo) line(began time.Time, t *tally, s status, ok bool) {
 	} else if s.State != streaming {
 		state = s.State
 	}
-	d.out.show("%2.0f s   %s rows written   MySQL holds %s   the lake %s   %s",
+	d.out.show("%2.0f s  %s written   MySQL %s rows   lake %s   %s",
 		time.Since(began).Seconds(), comma(t.written()), comma(t.rows.Load()), comma(d.daemon.lakeRows()), state)
 }
 
