@@ -83,16 +83,17 @@ func decodeDatetime(v *vector, b []byte, size, digits int) (int, error) {
 }
 
 // decodeTimestamp reads seconds since the epoch, big endian (unsigned: MariaDB reaches
-// 2106), then the fraction. Zero stands for '0000-00-00 00:00:00'.
+// 2106), then the fraction. Zero stands for '0000-00-00 00:00:00'; with a fraction it is a
+// moment of 1970, which MariaDB lets in.
 func decodeTimestamp(v *vector, b []byte, size, digits int) (int, error) {
 	if len(b) < size {
 		return 0, binlog.ErrTruncated
 	}
-	seconds := int64(binary.BigEndian.Uint32(b))
-	if seconds == 0 {
+	micros := int64(binary.BigEndian.Uint32(b))*microsPerSec + fraction(b[4:], digits)
+	if micros == 0 {
 		return size, errNoDate
 	}
-	v.appendInt64(seconds*microsPerSec + fraction(b[4:], digits))
+	v.appendInt64(micros)
 	return size, nil
 }
 
