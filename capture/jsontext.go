@@ -98,7 +98,11 @@ func appendJSONScalar(dst []byte, kind byte, b []byte) ([]byte, error) {
 	case jsonUint64:
 		return strconv.AppendUint(dst, binary.LittleEndian.Uint64(b), 10), nil
 	default:
-		return appendJSONDouble(dst, math.Float64frombits(binary.LittleEndian.Uint64(b))), nil
+		f := math.Float64frombits(binary.LittleEndian.Uint64(b))
+		if math.IsInf(f, 0) || math.IsNaN(f) { // JSON has no such numbers
+			return dst, errBadJSON
+		}
+		return appendJSONDouble(dst, f), nil
 	}
 }
 
@@ -193,6 +197,9 @@ func appendJSONContainer(dst []byte, kind byte, b []byte, bounds jsonBounds) ([]
 	}
 	dst = append(dst, open)
 	for i := range n {
+		if len(dst) > bounds.end { // keys can share content as well as values
+			return dst, errBadJSON
+		}
 		if i > 0 {
 			dst = append(dst, ',', ' ')
 		}

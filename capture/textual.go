@@ -68,6 +68,9 @@ func binaryDecoder(s span, pad int) (decoder, span, error) {
 }
 
 func jsonDecoder(s span) (decoder, span, error) {
+	if s.prefix < 1 || s.prefix > 4 { // nothing else of the table's shape tells it
+		return nil, s, fmt.Errorf("JSON with lengths of %d bytes", s.prefix)
+	}
 	var scratch []byte
 	return func(v *vector, b []byte) (int, error) {
 		data, n, err := s.content(b)
