@@ -64,13 +64,13 @@ func (d *demo) leave(ctx context.Context) error {
 // leaveNothing ends everything and removes the directory.
 func (d *demo) leaveNothing() error {
 	d.daemon.process.end()
+	d.out.raw("")
 	if d.closeServer(); d.server.made && d.server.guest {
 		return errors.New("the demo's schema could not be dropped")
 	}
 	if err := os.RemoveAll(d.set.dir); err != nil {
 		return err
 	}
-	d.out.raw("")
 	d.out.good("Done in %s. CI is set: everything is stopped, and %s is removed.", seconds(time.Since(d.began)), short(d.set.dir))
 	return nil
 }

@@ -17,8 +17,7 @@ type process struct {
 	name string
 	log  string
 	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // of Wait, once done is closed
+	done chan struct{} // closed when it has ended
 }
 
 // nursery starts children on one thread that never ends: the kernel kills a child when the
@@ -54,7 +53,7 @@ func start(name, log string, stays bool, cmd *exec.Cmd) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		p.err = cmd.Wait()
+		_ = cmd.Wait() // its state says how it ended
 		close(p.done)
 	}()
 	return p, nil
@@ -90,7 +89,7 @@ func (p *process) kill() {
 
 // died describes a process that was not meant to end.
 func (p *process) died() error {
-	return fmt.Errorf("%s ended: %v\n%s", p.name, p.err, tail(p.log))
+	return fmt.Errorf("%s ended by itself: %v\n%s", p.name, p.cmd.ProcessState, tail(p.log))
 }
 
 const tailLines = 12
