@@ -1,7 +1,8 @@
 // Package compaction keeps tables cheap to read and to commit to. None of it is written
-// yet: this text says what the package will own. Until then nothing merges data files,
-// expires snapshots or deletes unreachable files; only the manifests of a table are merged,
-// by package table as part of a commit.
+// yet: this text says what the package will own. Until then nothing merges data files or
+// deletes data that no snapshot names any more. What keeps a commit's cost bounded is part of
+// each commit, in package table: it merges manifests, drops the oldest snapshots from the
+// table's metadata and removes old metadata files.
 //
 // # What it will own
 //
@@ -11,7 +12,7 @@
 //     with many deleted rows.
 //   - Rewriting a group: its files are read at one snapshot, in the background and under the
 //     memory budget, and written anew in order.
-//   - Expiry of snapshots.
+//   - Expiry of snapshots by age.
 //   - Collecting garbage: files that no snapshot names any more, or that none ever named.
 //
 // It will swap nothing itself. It proposes a Delta on a base and learns that the Delta has
