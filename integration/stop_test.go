@@ -109,7 +109,9 @@ func TestStopsAtBadEvents(t *testing.T) {
 		{"incident", func(_ *testing.T, log []byte) []byte {
 			return slices.Concat(log, event(incident, 0, []byte{1, 0, 4, 'l', 'o', 's', 't'}, len(log)))
 		}, []string{"an INCIDENT event", `"exit":78`}},
-		{"unknown", func(_ *testing.T, log []byte) []byte { return slices.Concat(log, event(unknown, 0, []byte("?"), len(log))) }, []string{"the unknown ", "199", `"exit":78`}},
+		{"unknown", func(_ *testing.T, log []byte) []byte {
+			return slices.Concat(log, event(unknown, 0, []byte("?"), len(log)))
+		}, []string{"the unknown ", "199", `"exit":78`}},
 		{"ignorable", func(_ *testing.T, log []byte) []byte {
 			return slices.Concat(log, event(unknown, ignorable, []byte("?"), len(log)))
 		}, nil},

@@ -1,0 +1,283 @@
+//go:build integration && bench
+
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table/datafile"
+	"cdcd/table/fileio"
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
+)
+
+const (
+	benchRows    = 1_000_000
+	benchUpdates = 300_000
+	benchEpoch   = 20_000 // source changes, at most
+	benchFile    = "../bench/latest.json"
+)
+
+// figures are the results, by their keys.
+type figures map[string]float64
+
+// TestBench measures the decoder by itself and the whole process end to end. CPU seconds
+// are those of the process from its start to its end, user and system together.
+func TestBench(t *testing.T) {
+	s := ownServer(t, mysql97, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=1G")
+	s.schema(t, "bench")
+	s.exec(t, benchTable)
+	out := figures{}
+	p := newPipeline(t, s, "bench.orders", settings{"commit.interval": "1h", "commit.max_rows": benchEpoch})
+	p.catchUp() // an empty table, loaded
+	begin := s.executed(t)
+	progress(t, "inserting %d rows", benchRows)
+	benchInsert(t, s)
+	inserts := phase(t, p, out, "insert", benchRows)
+	inserted := s.executed(t)
+	progress(t, "updating %d rows", benchUpdates)
+	benchUpdate(t, s)
+	updates := phase(t, p, out, "update", benchUpdates)
+	fresh := newPipeline(t, s, "bench.orders", settings{"commit.interval": "1h", "commit.max_rows": benchEpoch})
+	loads := phase(t, fresh, out, "load", benchRows)
+	commits := slices.Concat(inserts.commits, updates.commits)
+	slices.Sort(commits)
+	out["commits"] = float64(len(commits))
+	out["commit_p50_ms"], out["commit_p99_ms"] = quantile(commits, 0.5), quantile(commits, 0.99)
+	out["peak_rss_mib"] = max(inserts.rss, updates.rss, loads.rss)
+	benchDecode(t, s, out, begin, inserted)
+	report(t, out)
+	p.must("verify", "--patience", "5m", "bench.orders")
+}
+
+const benchTable = `CREATE TABLE bench.orders (
+	id BIGINT PRIMARY KEY, customer INT UNSIGNED NOT NULL, sku VARCHAR(20) CHARACTER SET ascii NOT NULL, title VARCHAR(80) NOT NULL,
+	quantity SMALLINT NOT NULL, price DECIMAL(12,2) NOT NULL, discount DECIMAL(5,2), state ENUM('new','paid','sent','back') NOT NULL,
+	weight DOUBLE, attributes JSON, note VARCHAR(200), created DATETIME(6) NOT NULL, changed TIMESTAMP(3) NOT NULL);
+	CREATE TABLE bench.picked (n INT PRIMARY KEY AUTO_INCREMENT, id BIGINT NOT NULL)`
+
+const rowsPerTransaction = 100
+
+// benchInsert inserts rows in transactions of a hundred.
+func benchInsert(t *testing.T, s *server) {
+	const template = `INSERT INTO bench.orders WITH RECURSIVE n (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM n WHERE n < %d)
+		SELECT n, n * 7919 %% 100000, CONCAT('SKU-', n %% 5000), CONCAT('Item number ', n, ' of the spring catalogue'), 1 + n %% 9, 1 + n %% 100000 / 100, IF(n %% 5, NULL, n %% 40),
+		ELT(1 + n %% 4, 'new', 'paid', 'sent', 'back'), n / 7, JSON_OBJECT('colour', ELT(1 + n %% 3, 'red', 'green', 'blue'), 'size', n %% 60, 'tags', JSON_ARRAY('a', n)),
+		IF(n %% 3, NULL, REPEAT(CONCAT(n, ' '), 6)), '2026-01-01' + INTERVAL n SECOND + INTERVAL n MICROSECOND, '2026-02-01' + INTERVAL n SECOND FROM n`
+	for from := 0; from < benchRows; from += rowsPerTransaction {
+		s.exec(t, fmt.Sprintf(template, from, from+rowsPerTransaction-1))
+	}
+}
+
+// benchUpdate updates random rows in transactions of a hundred.
+func benchUpdate(t *testing.T, s *server) {
+	s.exec(t, fmt.Sprintf("INSERT INTO bench.picked (id) SELECT id FROM bench.orders ORDER BY RAND(1) LIMIT %d", benchUpdates))
+	for from := 1; from <= benchUpdates; from += rowsPerTransaction {
+		s.exec(t, fmt.Sprintf(`UPDATE bench.picked p JOIN bench.orders o ON o.id = p.id SET o.state = 'sent', o.price = o.price + 1, o.changed = NOW(3), o.attributes = JSON_SET(o.attributes, '$.size', p.n)
+			WHERE p.n BETWEEN %d AND %d`, from, from+rowsPerTransaction-1))
+	}
+}
+
+// measured is what a process took.
+type measured struct {
+	wall, cpu float64 // seconds
+	rss       float64 // MiB
+	commits   []float64
+}
+
+// phase lets the daemon catch up and notes its figures.
+func phase(t *testing.T, p *pipeline, out figures, name string, rows float64) measured {
+	t.Helper()
+	began := time.Now()
+	d, err := startProcess(p.command(nil, "run", "--until", "now"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err := d.exitCode(10 * time.Minute); err != nil || code != 0 {
+		t.Fatalf("exit %d, %v: %s", code, err, lastLines(d.output.String(), 10))
+	}
+	use := d.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	m := measured{wall: time.Since(began).Seconds(), cpu: seconds(use.Utime) + seconds(use.Stime), rss: float64(use.Maxrss) / 1024}
+	for line := range strings.Lines(d.output.String()) {
+		var record struct {
+			Msg      string
+			Duration float64 `json:"dur_ms"`
+		}
+		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "committed" {
+			m.commits = append(m.commits, record.Duration)
+		}
+	}
+	out[name+"_rows_per_s"], out[name+"_rows_per_cpu_s"] = rows/m.wall, rows/m.cpu
+	progress(t, "%s: %.1f s, %.1f CPU seconds, %.0f MiB, %d commits", name, m.wall, m.cpu, m.rss, len(m.commits))
+	return m
+}
+
+func seconds(v syscall.Timeval) float64 { return float64(v.Sec) + float64(v.Usec)/1e6 }
+
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// benchDecode streams the inserts and the updates again, in this process, to nowhere and
+// into Parquet.
+func benchDecode(t *testing.T, s *server, out figures, begin, inserted capture.Position) {
+	t.Helper()
+	end := s.executed(t)
+	insertRate, insertAllocs := streamed(t, s, begin, inserted, benchRows, nil)
+	updateRate, updateAllocs := streamed(t, s, inserted, end, benchUpdates, nil)
+	out["decode_insert_rows_per_s"], out["decode_update_rows_per_s"] = insertRate, updateRate
+	out["decode_allocs_per_row"] = max(insertAllocs, updateAllocs)
+	out["parquet_rows_per_s"], _ = streamed(t, s, begin, inserted, benchRows, parquetWriter(t))
+}
+
+// streamed gives rows per CPU second and allocations per row of this process while it reads
+// a part of the log.
+func streamed(t *testing.T, s *server, from, to capture.Position, rows float64, sink func(*capture.Batch)) (rate, allocs float64) {
+	t.Helper()
+	var infos []capture.TableInfo
+	for _, i := range describe(t, s, "bench") {
+		if i.Name.Table == "orders" {
+			infos = append(infos, i)
+		}
+	}
+	stream, err := capture.NewStream(capture.StreamConfig{
+		Source: s.source("bench"), Start: from, Tables: []capture.Capture{{Table: &infos[0].Table, Applied: from}},
+		Wanted: func(capture.Name) bool { return false }, Memory: capture.NewPool(), Logger: slog.New(slog.DiscardHandler),
+		Limits: capture.Limits{Rows: benchEpoch, Bytes: 64 << 20, Linger: time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if err := stream.Connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began, delivered := ownCPU(t), 0
+	for at := from; !at.Covers(to); {
+		seg, err := stream.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, delivered = seg.End, delivered+seg.Rows
+		for _, b := range seg.Batches {
+			if sink != nil {
+				sink(b)
+			}
+		}
+		seg.Release()
+	}
+	took := ownCPU(t) - began
+	runtime.ReadMemStats(&after)
+	if float64(delivered) != rows {
+		t.Fatalf("%d rows delivered, want %.0f", delivered, rows)
+	}
+	return rows / took, float64(after.Mallocs-before.Mallocs) / rows
+}
+
+// parquetWriter writes each batch to a data file.
+func parquetWriter(t *testing.T) func(*capture.Batch) {
+	dir := t.TempDir()
+	var layout *datafile.Layout
+	n := 0
+	return func(b *capture.Batch) {
+		if layout == nil {
+			schema, err := icetable.ArrowSchemaToIcebergWithFreshIDs(b.Record.Schema(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if layout, err = datafile.NewLayout(schema, *iceberg.UnpartitionedSpec, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n++
+		var columns []arrow.Array = b.Record.Columns()
+		if _, err := layout.Write(fileio.Disk{}, filepath.Join(dir, fmt.Sprintf("%d.parquet", n)), columns, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func ownCPU(t *testing.T) float64 {
+	t.Helper()
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		t.Fatal(err)
+	}
+	return seconds(use.Utime) + seconds(use.Stime)
+}
+
+func progress(t *testing.T, format string, args ...any) {
+	t.Helper()
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// marks are what the figures are meant to reach on two shared cores.
+var marks = figures{
+	"decode_insert_rows_per_s": 1.5e6, "decode_update_rows_per_s": 1.5e6, "load_rows_per_cpu_s": 150e3,
+	"insert_rows_per_cpu_s": 200e3, "update_rows_per_cpu_s": 100e3,
+}
+
+var mostMarks = figures{"peak_rss_mib": 512, "decode_allocs_per_row": 0.05}
+
+// report prints the figures and writes them down.
+func report(t *testing.T, out figures) {
+	t.Helper()
+	keys := make([]string, 0, len(out))
+	for k := range out {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		mark := ""
+		if m, ok := marks[k]; ok {
+			mark = fmt.Sprintf("mark ≥ %.0f%s", m, missed(out[k] < m))
+		}
+		if m, ok := mostMarks[k]; ok {
+			mark = fmt.Sprintf("mark ≤ %g%s", m, missed(out[k] > m))
+		}
+		fmt.Printf("%-26s %14.*f  %s\n", k, decimals(out[k]), out[k], mark)
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(benchFile), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(benchFile, append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func missed(is bool) string {
+	if is {
+		return "  missed"
+	}
+	return ""
+}
+
+func decimals(v float64) int {
+	if v < 10 {
+		return 3
+	}
+	return 0
+}
