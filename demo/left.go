@@ -105,7 +105,7 @@ func sweep(set settings, out *screen) error {
 	}
 	for _, p := range slices.Backward(l.Processes) {
 		if p.alive() {
-			out.say("stopping %s (process %d) of an earlier demo", p.Name, p.PID)
+			out.say("stopping %s (process %d), which an earlier demo left", p.Name, p.PID)
 			p.end()
 		}
 	}

@@ -86,7 +86,7 @@ func (d *demo) remember(p *process) error {
 }
 
 func (d *demo) build(ctx context.Context) error {
-	d.out.step("Build cdcd", "One static binary, no cgo, no other service to install.")
+	d.out.step("Build cdcd", "One binary; no other service to install.")
 	began := time.Now()
 	err := d.out.wait("go build", func() error {
 		cmd := exec.CommandContext(ctx, "go", "-C", d.set.root, "build", "-o", d.set.binary(), "./cmd/cdcd")
@@ -104,7 +104,11 @@ func (d *demo) build(ctx context.Context) error {
 func (d *demo) startServer(ctx context.Context) (err error) {
 	began := time.Now()
 	if d.set.dsn != "" {
-		d.out.step("Connect to your MySQL", fmt.Sprintf("The demo makes schema %s and account %s there, and drops both at the end.", guestSchema, account))
+		end := "at the end"
+		if d.set.keep {
+			end = "with demo stop"
+		}
+		d.out.step("Connect to your MySQL", fmt.Sprintf("The demo makes schema %s and account %s there, and drops both %s.", guestSchema, account, end))
 		d.server, err = visitServer(d.set.dsn)
 	} else {
 		d.out.step("Start a real MySQL", "Unpacked into a cache directory: no root, no container. Row-based binary log, GTIDs.")
@@ -223,10 +227,8 @@ func (d *demo) until(ctx context.Context, patience time.Duration, what string, c
 
 // stop is demo stop.
 func stop(ctx context.Context, set settings, out *screen) error {
-	if _, err := os.Stat(set.dir); errors.Is(err, os.ErrNotExist) {
-		out.raw("There is no demo in " + short(set.dir) + ".")
-		return nil
-	}
+	_, err := readLeft(set.dir)
+	nothing := errors.Is(err, os.ErrNotExist)
 	if err := sweep(set, out); err != nil {
 		return err
 	}
@@ -234,6 +236,10 @@ func stop(ctx context.Context, set settings, out *screen) error {
 		if err := dropGuest(ctx, set, out); err != nil {
 			return err
 		}
+	}
+	if nothing {
+		out.raw("There is no demo in " + short(set.dir) + ".")
+		return nil
 	}
 	out.raw("Stopped, and removed " + short(set.dir) + ".")
 	return nil
