@@ -117,7 +117,7 @@ func parseDecimal(v *vector, text []byte, scale int) error {
 		lo, carry = bits.Add64(l, uint64(c-'0'), 0)
 		hi = hi*10 + h + carry
 	}
-	if max(point, 0) != scale || len(digits) > maxDecimal+1 {
+	if max(point, 0) != scale || len(digits) > maxDecimal+len("0.") { // DECIMAL(38,38) has a digit more
 		return strconv.ErrSyntax
 	}
 	if negative {

@@ -119,12 +119,12 @@ func readColumns(ctx context.Context, db *sql.DB, schema string, byName map[Name
 // toColumn gives the column in the terms of the log.
 func (d described) toColumn() (Column, error) {
 	c := Column{Name: d.column, Nullable: d.nullable == "YES"}
-	full := strings.ToLower(d.fullType)
+	t, full := strings.ToLower(d.dataType), strings.ToLower(d.fullType)
 	unsigned := strings.Contains(full, "unsigned")
-	if strings.Contains(full, "compressed") {
+	if strings.Contains(full, "compressed") && t != "enum" && t != "set" { // which cannot be, and may have such an element
 		return c, fmt.Errorf("%w: %s", ErrUnsupportedType, d.fullType)
 	}
-	switch t := strings.ToLower(d.dataType); t {
+	switch t {
 	case "tinyint", "smallint", "mediumint", "int", "bigint", "float", "double":
 		c.Type, c.Unsigned = Type(t), unsigned
 	case "decimal":

@@ -186,6 +186,7 @@ func (v *vector) rewind() {
 	case layoutFixed:
 		v.data.cut(v.rows * v.width)
 	case layoutBits:
+		v.data.cut((v.rows + 7) / 8) // an open bit may have begun a byte
 		clearBits(v.data.b, v.rows)
 	}
 }
