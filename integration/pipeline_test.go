@@ -101,11 +101,6 @@ func (p *pipeline) set(more settings) {
 func (p *pipeline) file() string         { return filepath.Join(p.dir, "cdcd.yaml") }
 func (p *pipeline) path(k string) string { return filepath.Join(p.dir, k) }
 
-// endpoint is a configured address.
-func (p *pipeline) endpoint(section string) string {
-	return p.cfg[section].(map[string]any)["listen"].(string)
-}
-
 func (p *pipeline) command(env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(daemonBinary, append([]string{"-c", p.file()}, args...)...)
 	cmd.Env = append(append(os.Environ(), "CDCD_IT_PASSWORD=cdc"), env...)

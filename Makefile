@@ -1,0 +1,58 @@
+# Everything that is needed is put into CDCD_CACHE (default ~/.cache/cdcd) and used again.
+SHELL := /bin/bash
+export CDCD_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cdcd
+export CGO_ENABLED := 0
+STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
+GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
+
+.PHONY: help build test unit servers engines integration check lint race fuzz bench demo clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/cdcd, one static binary
+	go build -trimpath -ldflags '-s -w' -o bin/cdcd ./cmd/cdcd
+
+test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
+
+unit: ## unit tests only: seconds, nothing to install
+	go test ./...
+
+servers:
+	integration/servers/db-server install mysql97 mariadb118
+
+engines:
+	integration/engines/get-engines
+
+integration: servers engines ## tests on real MySQL and MariaDB, read by PyIceberg, DuckDB, Spark and Trino
+	go test -tags integration -count=1 -timeout 40m ./integration
+
+check: lint unit ## vet, staticcheck, gofumpt and the unit tests
+
+lint: $(STATICCHECK) $(GOFUMPT)
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,failpoint ./integration ./commit
+	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
+
+$(STATICCHECK):
+	GOBIN=$(@D) go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 && mv $(@D)/staticcheck $@
+
+$(GOFUMPT):
+	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
+
+race: ## unit tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./cmd/...
+
+FUZZTIME ?= 60s
+fuzz: ## every fuzz target, FUZZTIME each
+	@for package in $$(go list ./...); do for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+		echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; done; done
+
+bench: servers ## measure; figures go to bench/latest.json
+	go test -tags integration,bench -count=1 -timeout 30m -run '^TestBench$$' ./integration -v | grep -v -e '^=== ' -e '^---'
+
+demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared
+	demo/demo
+
+clean: ## remove what was built here; the cache stays
+	rm -rf bin build bench
