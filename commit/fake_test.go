@@ -37,6 +37,10 @@ type fakeServer struct {
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
 	delay   time.Duration          // of every segment: the stream is behind what readers see
+
+	failure    error // ends the stream before transaction failAt+1
+	failAt     int
+	failInside bool // or inside of it, after its first part
 }
 
 const fakeSID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -196,6 +200,12 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		if f.next < s.purged {
 			return nil, errPurged
 		}
+		if f.ends() {
+			if seg.Transactions > 0 {
+				break
+			}
+			return nil, s.failure
+		}
 		tx := s.log[f.next][f.part:]
 		if len(tx) > partRows {
 			if seg.Transactions > 0 {
@@ -227,6 +237,12 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		seg.Batches = append(seg.Batches, fakeBatch(s.tables[name], rows[name], s.mem))
 	}
 	return seg, nil
+}
+
+// ends reports that the stream ends here.
+func (f *fakeStream) ends() bool {
+	s := f.server
+	return s.failure != nil && f.next >= s.failAt && (!s.failInside || f.part > 0)
 }
 
 // collect sorts the captured changes of a transaction by table.

@@ -1,0 +1,268 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
+)
+
+// lab is a lake and a source.
+type lab struct {
+	t      testing.TB
+	dir    string
+	cat    *table.Embedded
+	faults *faultyCatalog
+	mem    *memory.CheckedAllocator
+	server *fakeServer
+	names  []string // of the members
+	cfg    Config
+}
+
+func newLab(t testing.TB, seed uint64, names ...string) *lab {
+	t.Helper()
+	parent := "/dev/shm"
+	if _, err := os.Stat(parent); err != nil {
+		parent = ""
+	}
+	dir, err := os.MkdirTemp(parent, "cdcd-commit-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := table.OpenEmbedded("file://"+filepath.Join(dir, "warehouse"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	l := &lab{t: t, dir: dir, cat: cat, mem: mem, server: newFakeServer(seed, mem, names...), names: names}
+	l.faults = &faultyCatalog{Catalog: cat}
+	l.cfg = Config{
+		Pipeline: "p", Source: l.server, Logger: slog.New(slog.DiscardHandler),
+		Tables:   table.Config{Catalog: l.faults, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: mem, Now: time.Now},
+		Interval: time.Millisecond, MaxRows: 50, MaxBytes: 1 << 20, LoadConnections: 2, ChunkRows: 4, MaxLag: time.Hour,
+	}
+	t.Cleanup(func() {
+		_ = cat.Close()
+		_ = os.RemoveAll(dir)
+	})
+	return l
+}
+
+func (l *lab) members() []Member {
+	var out []Member
+	for _, n := range l.names {
+		m := l.server.member(n)
+		m.Location = l.cat.Location(m.Lake)
+		out = append(out, m)
+	}
+	return out
+}
+
+// run runs the pipeline until it has all of the log, or ctx ends.
+func (l *lab) run(ctx context.Context) error {
+	cfg := l.cfg
+	cfg.Members = l.members()
+	end := l.server.end()
+	cfg.Until = &end
+	p, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx, nil)
+}
+
+func (l *lab) mustRun() {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := l.run(ctx); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) head(name string) *table.Head {
+	l.t.Helper()
+	cfg := l.cfg.Tables
+	cfg.Catalog = l.cat
+	h, err := table.LoadHead(context.Background(), cfg, table.Name{Namespace: "shop", Table: name})
+	if err != nil || h == nil {
+		l.t.Fatal(name, err)
+	}
+	return h
+}
+
+// rows reads a table, at a snapshot or, with 0, as it is. A key that is live twice fails
+// the test.
+func (l *lab) rows(name string, snapshot int64) map[int64]string {
+	l.t.Helper()
+	records, err := l.head(name).Scan(context.Background(), table.ScanOptions{Snapshot: snapshot})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	out := map[int64]string{}
+	for rec, err := range records {
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		ids, vals := rec.Column(0).(*array.Int64), rec.Column(1).(*array.String)
+		for i := range ids.Len() {
+			if _, twice := out[ids.Value(i)]; twice {
+				l.t.Fatalf("%s: key %d is live twice", name, ids.Value(i))
+			}
+			out[ids.Value(i)] = vals.Value(i)
+		}
+		rec.Release()
+	}
+	return out
+}
+
+// check compares every table with the source, and its position with the log's end.
+func (l *lab) check() {
+	l.t.Helper()
+	n := len(l.server.log)
+	for _, name := range l.names {
+		if got, want := l.rows(name, 0), l.server.state(name, n); !maps.Equal(got, want) {
+			l.t.Fatalf("%s:\n got %v\nwant %v", name, got, want)
+		}
+		if h := l.head(name); !h.Mark.Position.Equal(l.server.position(n)) || !h.Mark.Load.Complete {
+			l.t.Fatalf("%s: position %s, want %s; load %+v", name, h.Mark.Position, l.server.position(n), h.Mark.Load)
+		}
+	}
+}
+
+// churn appends random transactions.
+func (l *lab) churn(n int) {
+	for range n {
+		var tx []change
+		for range 1 + l.server.random(4) {
+			name := l.names[l.server.random(len(l.names))]
+			c := change{table: name, id: int64(l.server.random(40)), val: value("v%d", l.server.random(1000))}
+			if l.server.random(4) == 0 {
+				c.val = nil
+			}
+			tx = append(tx, c)
+		}
+		l.server.add(tx...)
+	}
+}
+
+// faultyCatalog fails the n-th call of an operation, before or after it took effect.
+type faultyCatalog struct {
+	table.Catalog
+	operation string // "load", "commit", "create"
+	at        int    // from 1; 0: never
+	applied   bool   // the call takes effect and its answer is lost
+	mu        sync.Mutex
+	calls     map[string]int
+	fired     bool
+}
+
+var errInjected = errors.New("injected")
+
+// hit counts a call and reports whether it is to fail.
+func (f *faultyCatalog) hit(operation string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
+	}
+	f.calls[operation]++
+	if f.operation == operation && f.calls[operation] == f.at {
+		f.fired = true
+		return true
+	}
+	return false
+}
+
+func (f *faultyCatalog) LoadTable(ctx context.Context, ident icetable.Identifier) (*icetable.Table, error) {
+	if f.hit("load") {
+		return nil, errInjected
+	}
+	return f.Catalog.LoadTable(ctx, ident)
+}
+
+func (f *faultyCatalog) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, ups []icetable.Update) (icetable.Metadata, string, error) {
+	fail := f.hit("commit")
+	if fail && !f.applied {
+		return nil, "", errInjected
+	}
+	meta, location, err := f.Catalog.CommitTable(ctx, ident, reqs, ups)
+	if fail {
+		return nil, "", errInjected
+	}
+	return meta, location, err
+}
+
+func (f *faultyCatalog) CreateNamespace(ctx context.Context, ns icetable.Identifier, props iceberg.Properties) error {
+	return f.Catalog.CreateNamespace(ctx, ns, props)
+}
+
+// finish runs until there is nothing left to do, starting again after injected faults.
+func (l *lab) finish() {
+	l.t.Helper()
+	for range 3 {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		err := l.run(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errInjected) {
+			l.t.Fatal(err)
+		}
+	}
+	l.t.Fatal("faults without end")
+}
+
+// checkHistory checks every snapshot of every table: positions only grow, and in the
+// ranges that are loaded the rows are those of the source at the position.
+func (l *lab) checkHistory() {
+	l.t.Helper()
+	for _, name := range l.names {
+		var last capture.Position
+		for i, s := range l.head(name).History() {
+			m := s.Mark
+			if i > 0 && !m.Position.Covers(last) {
+				l.t.Fatalf("%s: position %s after %s", name, m.Position, last)
+			}
+			last = m.Position
+			done := m.Load.Done
+			if m.Load.Complete {
+				done = []capture.Range{{}}
+			}
+			got, want := l.rows(name, s.Snapshot), l.server.state(name, l.count(m.Position))
+			for id := range int64(200) {
+				if !slices.ContainsFunc(done, func(r capture.Range) bool { return inRange(id, r) }) {
+					continue
+				}
+				g, there := got[id]
+				w, wanted := want[id]
+				if there != wanted || g != w {
+					l.t.Fatalf("%s at %s: row %d is %q (there: %v), in the source %q (there: %v)", name, m.Position, id, g, there, w, wanted)
+				}
+			}
+		}
+	}
+}
+
+// count gives the number of transactions in a position without holes.
+func (l *lab) count(p capture.Position) int {
+	for n := 0; ; n++ {
+		if l.server.position(n).Equal(p) {
+			return n
+		}
+	}
+}
