@@ -61,6 +61,8 @@ type rowBuffer struct {
 	ops     []Op
 	sealed  int
 	noDates int64 // values that became NULL because they are no date
+	// sealedNoDates are those of whole transactions.
+	sealedNoDates int64
 }
 
 func newRowBuffer(t *Table, o TypeOptions, commitTime bool, mem memory.Allocator) (*rowBuffer, error) {
@@ -108,7 +110,7 @@ func (b *rowBuffer) closeColumn(i int, err error) error {
 }
 
 // seal marks all rows as belonging to whole transactions.
-func (b *rowBuffer) seal() { b.sealed = len(b.ops) }
+func (b *rowBuffer) seal() { b.sealed, b.sealedNoDates = len(b.ops), b.noDates }
 
 // drop removes the rows behind the seal, and any half row.
 func (b *rowBuffer) drop() {
@@ -116,7 +118,14 @@ func (b *rowBuffer) drop() {
 		b.columns[i].truncate(b.sealed)
 		b.columns[i].rewind()
 	}
-	b.ops = b.ops[:b.sealed]
+	b.ops, b.noDates = b.ops[:b.sealed], b.sealedNoDates
+}
+
+// takeNoDates hands the count over and starts anew.
+func (b *rowBuffer) takeNoDates() int64 {
+	n := b.noDates
+	b.noDates, b.sealedNoDates = 0, 0
+	return n
 }
 
 // bytes is about the memory the rows take.

@@ -45,10 +45,10 @@ func (s *Stream) afterError(ctx context.Context, err error) error {
 	}
 	s.cfg.Logger.Warn("stream interrupted, reconnecting", "position", s.applied.String(), "err", err)
 	s.disconnect()
-	if errors.Is(err, binlog.ErrChecksum) {
-		return s.countDamage(err)
+	if code, _ := serverError(err); code != 0 || Transient(err) || errors.Is(err, binlog.ErrSilent) {
+		return nil
 	}
-	return nil
+	return s.countDamage(err) // what was read makes no sense, and may not the next time either
 }
 
 // countDamage gives up on an event that is damaged however often it is read.
@@ -135,7 +135,7 @@ func (s *Stream) checkHistory(ctx context.Context) error {
 	if server.Flavor != s.flavor {
 		return fmt.Errorf("%w: the server is %v, the position %s is of %v", ErrHistoryLost, server.Flavor, s.applied, s.flavor)
 	}
-	s.collate = server.Collations
+	s.collate, s.fold = server.Collations, server.FoldNames
 	if missing := s.applied.Missing(server.Purged); missing != "" {
 		return fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
 	}

@@ -89,7 +89,9 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	t := s.lookup(schema, name)
 	if t == nil || s.holds(t) {
 		delete(s.plans, id)
-		s.ignored = append(s.ignored, id)
+		if !slices.Contains(s.ignored, id) { // once a statement is too much for a large transaction
+			s.ignored = append(s.ignored, id)
+		}
 		return nil
 	}
 	if p := s.plans[id]; p != nil && p.buffer == t.buffer && bytes.Equal(p.wire.Raw, e.Body) {
@@ -102,6 +104,11 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	p, err := newPlan(wire, t.buffer, s.collate)
 	if err != nil {
 		return decodeStop(s.gtidText(), t.Table.Name.String(), err)
+	}
+	for old, q := range s.plans { // the server gives a table another id each time it opens it
+		if q.buffer == t.buffer {
+			delete(s.plans, old)
+		}
 	}
 	s.plans[id] = p
 	return nil
@@ -185,12 +192,7 @@ func (s *Stream) onQuery(e binlog.Event) error {
 	if err != nil {
 		return s.protocolError(e, err)
 	}
-	st := statement.Scan(q.SQL, statement.Options{
-		DefaultSchema:      string(q.Schema),
-		ANSIQuotes:         q.SQLMode&binlog.SQLModeANSIQuotes != 0,
-		NoBackslashEscapes: q.SQLMode&binlog.SQLModeNoBackslashEscapes != 0,
-		MariaDB:            s.flavor == MariaDB,
-	})
+	st, sql := s.scan(q)
 	switch st.Kind {
 	case statement.Begin:
 		return s.tx.enterBody("")
@@ -208,7 +210,7 @@ func (s *Stream) onQuery(e binlog.Event) error {
 	case statement.XACommit, statement.XARollback:
 		return s.onXAComplete(e, st)
 	}
-	return s.onStatement(e, q, st)
+	return s.onStatement(e, sql, st)
 }
 
 // onXAComplete ends a prepared XA transaction, which is known to have touched no captured
@@ -226,8 +228,8 @@ func (s *Stream) onXAComplete(e binlog.Event, st statement.Statement) error {
 
 // onStatement judges what is neither rows nor a transaction's bracket. Outside of a
 // transaction's body it is a transaction of its own.
-func (s *Stream) onStatement(e binlog.Event, q binlog.Query, st statement.Statement) error {
-	v := s.tableSet().judge(st, q.SQL)
+func (s *Stream) onStatement(e binlog.Event, sql []byte, st statement.Statement) error {
+	v := s.tableSet().judge(st, sql)
 	if v.stop != "" {
 		return s.stop(v.stop, v.table, v.hint)
 	}

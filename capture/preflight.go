@@ -55,7 +55,7 @@ func Preflight(ctx context.Context, src Source, want func(Name) bool) (*Report, 
 	}
 	for _, check := range []func() error{
 		p.checkLog, p.checkGTID, p.checkReplica, p.checkFilters, p.checkDurability,
-		p.checkTables, p.checkCascades, p.checkSelect, p.checkDump,
+		p.checkNames, p.checkTables, p.checkCascades, p.checkSelect, p.checkDump,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -174,6 +174,16 @@ func (p *preflight) checkReplica() error {
 	on, _, err := p.variable(variable)
 	if err == nil && on != "ON" {
 		p.problem(Name{}, variable+" = ON   -- under [mysqld] in the server's configuration, then restart it", "the server is a replica and does not log what it applies")
+	}
+	return err
+}
+
+// checkNames refuses a server that keeps the case of names and does not tell cases apart: its
+// log and its statements then name one table in two ways.
+func (p *preflight) checkNames() error {
+	mode, _, err := p.variable("lower_case_table_names")
+	if err == nil && mode == "2" {
+		p.problem(Name{}, "", "lower_case_table_names is 2, must be 0 or 1 (fixed when the server was set up)")
 	}
 	return err
 }

@@ -183,6 +183,7 @@ type Server struct {
 	Executed   Position
 	Purged     Position // what the log no longer holds; empty on MariaDB, which does not tell
 	Collations map[uint64]string
+	FoldNames  bool // lower_case_table_names is 1: names are kept in lower case
 }
 
 // Describe reads what a server says of itself.
@@ -199,6 +200,9 @@ func Describe(ctx context.Context, db *sql.DB) (Server, error) {
 		return s, err
 	}
 	if s.Collations, err = collations(ctx, db, s.Flavor); err != nil {
+		return s, err
+	}
+	if err := db.QueryRowContext(ctx, "SELECT @@lower_case_table_names = 1").Scan(&s.FoldNames); err != nil {
 		return s, err
 	}
 	if s.Executed, err = Executed(ctx, db, s.Flavor); err != nil {

@@ -57,6 +57,7 @@ type Stream struct {
 	flavor  Flavor
 	server  string // the server process that is being read
 	collate map[uint64]string
+	fold    bool                                 // the server takes names in any case and keeps them in lower
 	tables  map[string]map[string]*capturedTable // by schema, then table
 	applied Position
 	tx      transaction
@@ -246,8 +247,7 @@ func (s *Stream) flush() *Segment {
 	out.Open = s.tx.open
 	out.End = s.applied.Clone()
 	for t := range s.each() {
-		out.NoDates += t.buffer.noDates
-		t.buffer.noDates = 0
+		out.NoDates += t.buffer.takeNoDates()
 		if len(t.buffer.ops) > 0 {
 			out.Batches = append(out.Batches, t.buffer.take())
 		}

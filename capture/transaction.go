@@ -60,7 +60,7 @@ func (t *transaction) end() ([]GTID, error) {
 	if !t.open {
 		return nil, errNotOpen
 	}
-	t.open, t.body = false, false
+	t.open, t.body, t.rows = false, false, 0
 	return []GTID{t.gtid}, nil
 }
 

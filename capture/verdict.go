@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"cdcd/capture/statement"
 )
@@ -43,7 +44,8 @@ func (t tableSet) judge(s statement.Statement, sql []byte) verdict {
 
 func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
 	for _, n := range t.names() {
-		if strings.EqualFold(n.Schema, s.Schema) {
+		unsure := !s.Certain && asciiPrefix([]byte(n.Schema)) < len(n.Schema)
+		if unsure || strings.EqualFold(n.Schema, s.Schema) {
 			return verdict{stop: s.Kind.String(), table: n, hint: loadAnew}
 		}
 	}
@@ -125,9 +127,9 @@ func (t tableSet) judgeDML(s statement.Statement, sql []byte) verdict {
 // mentioned finds a captured table whose name stands anywhere in the text. Text that is
 // not ASCII may be in another character set: then a name that is not ASCII counts as found.
 func (t tableSet) mentioned(sql []byte) (Name, bool) {
-	lower := bytes.ToLower(sql)
+	lower := unquoted(sql)
 	for _, n := range t.names() {
-		if bytes.Contains(lower, bytes.ToLower([]byte(n.Table))) {
+		if bytes.Contains(lower, unquoted([]byte(n.Table))) {
 			return n, true
 		}
 		if asciiPrefix([]byte(n.Table)) < len(n.Table) && asciiPrefix(sql) < len(sql) {
@@ -135,4 +137,16 @@ func (t tableSet) mentioned(sql []byte) (Name, bool) {
 		}
 	}
 	return Name{}, false
+}
+
+// unquoted gives text in lower case and without the quotes of names, which stand doubled
+// where a name has one itself.
+func unquoted(text []byte) []byte {
+	keep := func(r rune) rune {
+		if r == '`' || r == '"' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}
+	return bytes.Map(keep, text)
 }

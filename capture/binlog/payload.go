@@ -95,7 +95,7 @@ func (p *Payload) Next() (Event, error) {
 		if errors.Is(err, io.EOF) {
 			return Event{}, io.EOF
 		}
-		return Event{}, fmt.Errorf("compressed transaction: %w", err)
+		return Event{}, fmt.Errorf("compressed transaction: %w", cutOff(err))
 	}
 	size := int(binary.LittleEndian.Uint32(p.buf[9:]))
 	if size < headerSize || size > maxEventSize {
@@ -118,11 +118,19 @@ func (p *Payload) readBody(size int) error {
 		n := min(size-have, max(step, have))
 		p.buf = grow(p.buf, have+n)
 		if _, err := io.ReadFull(p.stream, p.buf[have:]); err != nil {
-			return errors.Join(err, ErrTruncated)
+			return cutOff(err)
 		}
 		have += n
 	}
 	return nil
+}
+
+// cutOff keeps an end of the content from being taken for the connection's.
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrTruncated
+	}
+	return err
 }
 
 // Close frees the decoder.

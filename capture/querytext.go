@@ -1,0 +1,64 @@
+package capture
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"cdcd/capture/binlog"
+	"cdcd/capture/statement"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// scan reads a logged statement and gives its text as UTF-8. It stands in the log as the
+// client sent it: in the client's character set, and with names in any case where the
+// server does not tell cases apart.
+func (s *Stream) scan(q binlog.Query) (statement.Statement, []byte) {
+	sql, known := s.queryText(q)
+	st := statement.Scan(sql, statement.Options{
+		DefaultSchema:      string(q.Schema),
+		ANSIQuotes:         q.SQLMode&binlog.SQLModeANSIQuotes != 0,
+		NoBackslashEscapes: q.SQLMode&binlog.SQLModeNoBackslashEscapes != 0,
+		MariaDB:            s.flavor == MariaDB,
+	})
+	if !known {
+		st.Certain = false
+	}
+	if s.fold {
+		foldNames(&st)
+	}
+	return st, sql
+}
+
+// queryText gives a statement as UTF-8. known is false where its character set is not: then
+// names that are not ASCII cannot be told.
+func (s *Stream) queryText(q binlog.Query) (sql []byte, known bool) {
+	if asciiPrefix(q.SQL) == len(q.SQL) {
+		return q.SQL, true
+	}
+	charset := s.collate[uint64(q.Charset)]
+	switch charset {
+	case "utf8mb4", "utf8mb3":
+		return q.SQL, true // what is not UTF-8 in it are values: names are checked
+	case "", charsetBinary:
+		return q.SQL, utf8.Valid(q.SQL)
+	}
+	decode := textDecoder(charset)
+	text := growable{mem: memory.DefaultAllocator}
+	if decode == nil || decode(&text, q.SQL) != nil {
+		return q.SQL, false
+	}
+	return text.b, true
+}
+
+// foldNames puts all names into lower case, in which the server keeps them.
+func foldNames(st *statement.Statement) {
+	lower := func(n *statement.Name) { n.Schema, n.Table = strings.ToLower(n.Schema), strings.ToLower(n.Table) }
+	for i := range st.Tables {
+		lower(&st.Tables[i])
+	}
+	for i := range st.Renames {
+		lower(&st.Renames[i].From)
+		lower(&st.Renames[i].To)
+	}
+	st.Schema = strings.ToLower(st.Schema)
+}
