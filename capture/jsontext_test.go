@@ -293,12 +293,18 @@ func TestDamagedJSONIsAnError(t *testing.T) {
 }
 
 func TestCutOffJSONIsAnError(t *testing.T) {
-	v := []jsonMember{{"a", []any{int16(1), int64(2), "three"}}, {"b", []jsonMember{{"c", 1e300}}}, {"d", "the last value"}}
-	for _, large := range []bool{false, true} {
-		b := storeJSON(v, large)
-		for n := 1; n < len(b); n++ { // nothing at all is a document of its own
-			if got, err := appendJSON(nil, b[:n]); err == nil {
-				t.Errorf("large %v: %d of %d bytes print %s", large, n, len(b), got)
+	for _, v := range []any{
+		[]jsonMember{{"a", []any{int16(1), int64(2), "three"}}, {"b", []jsonMember{{"c", 1e300}}}, {"d", "the last value"}},
+		[]jsonMember{{"the last key", int16(1)}},
+		[]any{jsonOpaqueValue{binlog.ColumnTime, make([]byte, 8)}},
+		uint64(1),
+	} {
+		for _, large := range []bool{false, true} {
+			b := storeJSON(v, large)
+			for n := 1; n < len(b); n++ { // nothing at all is a document of its own
+				if got, err := appendJSON(nil, b[:n]); err == nil {
+					t.Errorf("large %v: %d of %d bytes print %s", large, n, len(b), got)
+				}
 			}
 		}
 	}

@@ -197,6 +197,30 @@ func TestTimes(t *testing.T) {
 	})
 }
 
+func TestTimesAtTheEdges(t *testing.T) {
+	for digits, c := range map[int]struct{ least, negative, most string }{
+		0: {"00:00:01", "-00:00:01", "-838:59:59"},
+		2: {"00:00:00.01", "-00:00:00.01", "-838:59:59.99"},
+		3: {"00:00:00.001", "-00:00:00.001", "-838:59:59.999"},
+		6: {"00:00:00.000001", "-00:00:00.000001", "-838:59:59.999999"},
+	} {
+		unit := int64(1)
+		for range 6 - digits {
+			unit *= 10
+		}
+		for want, stored := range map[string][]byte{
+			c.least:    storeTime(false, 0, 0, unit/microsPerSec, unit%microsPerSec, digits),
+			c.negative: storeTime(true, 0, 0, unit/microsPerSec, unit%microsPerSec, digits),
+			c.most:     storeTime(true, 838, 59, 59, cutMicros(999_999, digits), digits),
+		} {
+			values, _, err := decodeOne(t, Column{Type: TypeTime, Fraction: digits}, binlog.TableMapColumn{}, stored)
+			if err != nil || values.ValueStr(0) != want {
+				t.Errorf("%x is %v, %v; want %s", stored, values, err, want)
+			}
+		}
+	}
+}
+
 func TestYears(t *testing.T) {
 	for stored, want := range map[byte]int32{0: 0, 1: 1901, 70: 1970, 255: 2155} {
 		values, n, err := decodeOne(t, Column{Type: TypeYear}, binlog.TableMapColumn{}, []byte{stored})
