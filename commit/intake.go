@@ -110,7 +110,8 @@ func (l *loop) join(m *member, a *arrival) error {
 }
 
 func (l *loop) onOpening(o opening) error {
-	w, err := o.job.member.load.openWindow(&o.job.member.Source.Table, l.delivered)
+	m := o.job.member
+	w, err := m.load.openWindow(&m.Source.Table, l.delivered.Union(m.position))
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (l *loop) onOpening(o opening) error {
 func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
 	var members []*member
 	for _, n := range names {
-		m, err := l.p.adopt(ctx, n, l.delivered)
+		m, err := l.p.adopt(ctx, n)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ type opening struct {
 
 // window is what a chunk is read under.
 type window struct {
-	after capture.Position // what the stream has delivered: the chunk must show all of it
+	after capture.Position // what was delivered, and what the table holds: the chunk must show all of it
 	from  int              // where the recording of keys begins for it
 }
 
@@ -157,15 +157,15 @@ func (l *load) mark() table.Load {
 	return table.Load{Done: l.done}
 }
 
-// openWindow opens a window for a chunk.
-func (l *load) openWindow(t *capture.Table, delivered capture.Position) (window, error) {
+// openWindow opens a window for a chunk, which must show at least the given position.
+func (l *load) openWindow(t *capture.Table, after capture.Position) (window, error) {
 	if l.recorder == nil {
 		var err error
 		if l.recorder, err = newRecorder(t); err != nil {
 			return window{}, err
 		}
 	}
-	return window{after: delivered.Clone(), from: l.recorder.begin()}, nil
+	return window{after: after, from: l.recorder.begin()}, nil
 }
 
 // arrive takes a chunk in.

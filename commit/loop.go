@@ -255,7 +255,7 @@ func (l *loop) onWork(w work) error {
 		if ld.changes.Commits == 0 {
 			continue
 		}
-		ld.member.position, ld.member.behind = ld.mark.Position, time.Time{}
+		ld.member.position, ld.member.behind, ld.member.loaded = ld.mark.Position, time.Time{}, ld.mark.Load.Complete
 		ld.member.changes.add(ld.changes)
 		if ld.debris != nil {
 			l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)

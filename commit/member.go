@@ -25,6 +25,7 @@ type member struct {
 	position capture.Position // of its newest Mark
 	behind   time.Time        // since when position lacks delivered transactions; zero: it does not
 	load     load
+	loaded   bool // the end of the load is committed
 	changes  Changes
 }
 

@@ -150,10 +150,14 @@ func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, er
 
 // readPositions opens the tables and finds where the stream starts: behind what every
 // table has.
+//
+// A table that is new begins where the source is now, not where the others are: so what
+// happened to it before, its creation above all, is not met again in the log.
 func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.Head) error {
-	begun := false
+	begun, fresh := false, 0
 	for _, h := range heads {
 		if !h.Begun() {
+			fresh++
 			continue
 		}
 		p.epoch = max(p.epoch, h.Mark.Epoch)
@@ -167,15 +171,19 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 		}
 		p.start = p.start.Intersect(h.Mark.Position)
 	}
-	if !begun {
+	var now capture.Position
+	if fresh > 0 {
 		var err error
-		if p.start, err = p.cfg.Source.Position(ctx); err != nil {
+		if now, err = p.cfg.Source.Position(ctx); err != nil {
 			return err
 		}
 	}
+	if !begun {
+		p.start = now
+	}
 	p.epoch++
 	for m, h := range heads {
-		if err := p.openTable(ctx, m, h, p.start); err != nil {
+		if err := p.openTable(ctx, m, h, now); err != nil {
 			return err
 		}
 	}
@@ -204,16 +212,21 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 		h = m.table.Head()
 	}
 	m.position = h.Mark.Position
-	m.load.complete, m.load.done = h.Mark.Load.Complete, h.Mark.Load.Done
+	m.load.complete, m.load.done, m.loaded = h.Mark.Load.Complete, h.Mark.Load.Done, h.Mark.Load.Complete
 	stats := t.Stats()
 	m.load.before = stats.Rows - stats.DeletedRows
 	return nil
 }
 
-// adopt takes in a table that came into being on the source behind the given position. It
-// gives nil for a table that is gone again or cannot be replicated; the latter is refused
-// loudly, but stops nothing: no row of it is in the lake.
-func (p *Pipeline) adopt(ctx context.Context, n capture.Name, position capture.Position) (*member, error) {
+// adopt takes in a table that came into being on the source. It begins where the source is
+// now: it may have been dropped and created again since the log told of it. adopt gives nil
+// for a table that is gone again or cannot be replicated; the latter is refused loudly, but
+// stops nothing: no row of it is in the lake.
+func (p *Pipeline) adopt(ctx context.Context, n capture.Name) (*member, error) {
+	position, err := p.cfg.Source.Position(ctx)
+	if err != nil {
+		return nil, err
+	}
 	source, ok, err := p.cfg.Source.Member(ctx, n)
 	if err != nil {
 		p.cfg.Logger.Error("new table is not replicated", "table", n.String(), "err", err)

@@ -183,7 +183,7 @@ func (l *loop) publish() {
 	s.Counters.CommitDuration.Counts = slices.Clone(s.Counters.CommitDuration.Counts)
 	for _, m := range l.members {
 		t := TableStatus{
-			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.load.complete,
+			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.loaded,
 			LoadedRows: m.load.before + m.load.rows, LoadRows: m.Rows, Changes: m.changes,
 		}
 		if !m.behind.IsZero() {

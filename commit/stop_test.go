@@ -14,6 +14,7 @@ import (
 // TestStop checks that a stop commits what was collected and every position.
 func TestStop(t *testing.T) {
 	l := newLab(t, 9, "a", "b")
+	l.mustRun()
 	l.cfg.Interval = time.Hour
 	cfg := l.cfg
 	cfg.Members = l.members()
@@ -23,9 +24,6 @@ func TestStop(t *testing.T) {
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- p.Run(context.Background(), stop) }()
-	for p.Status().Counters.LoadedRows == 0 && !loaded(p) {
-		_ = pause(context.Background(), time.Millisecond)
-	}
 	l.churn(5)
 	for want := l.server.position(len(l.server.log)); !p.Status().Delivered.Equal(want); {
 		_ = pause(context.Background(), time.Millisecond)

@@ -81,6 +81,9 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		Pipeline: c.pipeline, Timeline: c.timeline, Fence: c.fence, Epoch: e.number,
 		Position: e.end, Committed: e.committed, Load: t.load,
 	}
+	if h := m.table.Head(); h.Begun() { // the table may be ahead of the epoch: what it has stays in its position
+		mark.Position = e.end.Union(h.Mark.Position)
+	}
 	if mark.Committed.IsZero() {
 		mark.Committed = m.table.Head().Mark.Committed
 	}
