@@ -87,23 +87,34 @@ func TestDatesAreDays(t *testing.T) {
 
 func TestWhatIsNoDate(t *testing.T) {
 	for _, year := range []int{0, 1, 1900, 2000, 2023, 2024, 9999} {
-		for month := range 16 {
-			for day := range 32 {
-				at := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-				valid := int(at.Month()) == month && at.Day() == day
-				values, n, err := decodeOne(t, Column{Type: TypeDate}, binlog.TableMapColumn{}, storeDate(year, month, day))
-				if valid != (err == nil) || err != nil && !errors.Is(err, errNoDate) || n != 3 {
-					t.Fatalf("%d-%d-%d: took %d, %v", year, month, day, n, err)
-				}
-				if valid && int64(values.(*array.Date32).Value(0))*secondsPerDay != at.Unix() {
-					t.Fatalf("%v is %v", at, values)
-				}
-				stored := storeDatetime(year, month, day, 23, 59, 59, 0, 0)
-				if _, n, err := decodeOne(t, Column{Type: TypeDatetime}, binlog.TableMapColumn{}, stored); valid && month < 13 != (err == nil) || n != 5 {
-					t.Fatalf("%d-%d-%d as DATETIME: took %d, %v", year, month, day, n, err)
-				}
-			}
+		for monthAndDay := range 16 * 32 {
+			checkDate(t, year, monthAndDay/32, monthAndDay%32)
 		}
+	}
+}
+
+// checkDate decodes a date that may be none in both forms.
+func checkDate(t *testing.T, year, month, day int) {
+	t.Helper()
+	at := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	valid := int(at.Month()) == month && at.Day() == day
+	values, n, err := decodeOne(t, Column{Type: TypeDate}, binlog.TableMapColumn{}, storeDate(year, month, day))
+	if valid != (err == nil) || err != nil && !errors.Is(err, errNoDate) || n != 3 {
+		t.Errorf("%d-%d-%d: took %d, %v", year, month, day, n, err)
+	}
+	if valid && int64(values.(*array.Date32).Value(0))*secondsPerDay != at.Unix() {
+		t.Errorf("%v is %v", at, values)
+	}
+	if month > 12 {
+		return // a DATETIME has no room for such months
+	}
+	stored := storeDatetime(year, month, day, 23, 59, 59, 0, 0)
+	values, n, err = decodeOne(t, Column{Type: TypeDatetime}, binlog.TableMapColumn{}, stored)
+	if valid != (err == nil) || err != nil && !errors.Is(err, errNoDate) || n != 5 {
+		t.Errorf("%d-%d-%d as DATETIME: took %d, %v", year, month, day, n, err)
+	}
+	if valid && int64(values.(*array.Timestamp).Value(0)) != (at.Unix()+secondsPerDay-1)*microsPerSec {
+		t.Errorf("%v is %v", at, values)
 	}
 }
 
@@ -239,12 +250,17 @@ func TestCutOffTemporalsAreErrors(t *testing.T) {
 			TypeTime:      storeTime(true, 1, 2, 3, 123456, digits),
 			TypeYear:      {1},
 		} {
-			for n := range stored {
-				_, _, err := decodeOne(t, Column{Type: typ, Fraction: digits}, binlog.TableMapColumn{}, stored[:n])
-				if !errors.Is(err, binlog.ErrTruncated) {
-					t.Errorf("%s(%d): %d of %d bytes: %v", typ, digits, n, len(stored), err)
-				}
-			}
+			refuseCut(t, Column{Type: typ, Fraction: digits}, binlog.TableMapColumn{}, stored)
+		}
+	}
+}
+
+// refuseCut cuts a stored value at every byte.
+func refuseCut(t *testing.T, c Column, wire binlog.TableMapColumn, stored []byte) {
+	t.Helper()
+	for n := range stored {
+		if values, _, err := decodeOne(t, c, wire, stored[:n]); !errors.Is(err, binlog.ErrTruncated) {
+			t.Errorf("%s, %d of %d bytes: %v, %v", c.SQLType(), n, len(stored), values, err)
 		}
 	}
 }

@@ -171,12 +171,8 @@ func TestCutOffTableMapsAreErrors(t *testing.T) {
 	for _, body := range recordedBodies(t, TypeTableMap) {
 		accepted := 0
 		for n := range body {
-			tm, err := ParseTableMap(body[:n], false)
-			if err == nil {
+			if _, err := ParseTableMap(body[:n], false); err == nil {
 				accepted++
-				if bytes.Equal(tm.Raw, body) {
-					t.Errorf("%d bytes pass for all %d", n, len(body))
-				}
 			}
 		}
 		if want := boundaries(t, body); accepted != want {
