@@ -259,6 +259,9 @@ func (r *Reader) selectRange(ctx context.Context, c Capture, within Range) (*Bat
 	if err := b.fill(rows, parsers); err != nil {
 		return nil, 0, err
 	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, err
+	}
 	if len(b.ops) == 0 {
 		return nil, b.noDates, nil
 	}
@@ -275,7 +278,7 @@ func selectExpression(c Column) string {
 	return quoteName(c.Name)
 }
 
-// fill appends all rows of a result.
+// fill appends all rows of a result. The caller checks the result for its own error.
 func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
 	values, targets := rawTargets(len(parsers))
 	for rows.Next() {
@@ -288,10 +291,10 @@ func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
 				continue
 			}
 			if err := b.closeColumn(i, parse(&b.columns[i], values[i])); err != nil {
-				return err
+				return &Stop{What: "a value in the initial load", Table: b.table.Name.String(), Err: err, Hint: loadAnew}
 			}
 		}
 		b.closeRow(OpLoad, time.Time{})
 	}
-	return rows.Err()
+	return nil
 }

@@ -244,14 +244,21 @@ func (s *Stream) onStatement(e binlog.Event, sql []byte, st statement.Statement)
 	return s.onCommit(e)
 }
 
+// tableSet gives the tables as the open transaction meets them: to those that hold it
+// already it makes no difference.
 func (s *Stream) tableSet() tableSet {
 	return tableSet{
-		captured: func(n Name) bool { return s.tables[n.Schema][n.Table] != nil },
-		wanted:   s.cfg.Wanted,
+		captured: func(n Name) bool {
+			t := s.tables[n.Schema][n.Table]
+			return t != nil && !s.holds(t)
+		},
+		wanted: func(n Name) bool { return s.tables[n.Schema][n.Table] == nil && s.cfg.Wanted(n) },
 		names: func() []Name {
 			var out []Name
 			for t := range s.each() {
-				out = append(out, t.Table.Name)
+				if !s.holds(t) {
+					out = append(out, t.Table.Name)
+				}
 			}
 			return out
 		},

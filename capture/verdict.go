@@ -18,9 +18,9 @@ type verdict struct {
 
 // tableSet answers what the stream needs to know of tables to judge a statement.
 type tableSet struct {
-	captured func(Name) bool
-	wanted   func(Name) bool // by the user's patterns
-	names    func() []Name   // all captured
+	captured func(Name) bool // and what the statement did is not in the lake yet
+	wanted   func(Name) bool // by the user's patterns, and not captured
+	names    func() []Name   // all for which captured holds
 }
 
 const loadAnew = "exclude the table, or load it anew under another name (tables[].target)"

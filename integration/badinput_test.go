@@ -62,6 +62,29 @@ func TestOtherPipelinesWarehouse(t *testing.T) {
 	p.oracle("duckdb").equal(t, "alien.t")
 }
 
+// TestNoDate loads a date that is none, and streams another one.
+func TestNoDate(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "nodate")
+		s.exec(t, "SET SESSION sql_mode = ''; USE nodate; CREATE TABLE a (id INT PRIMARY KEY, d DATE); CREATE TABLE b LIKE a; INSERT INTO a VALUES (1, '0000-00-00')")
+		p := newPipeline(t, s, "nodate.*", nil)
+		f := p.run("run", "--until", "now")
+		if f.code != 78 {
+			t.Errorf("exit %d", f.code)
+		}
+		wantWords(t, f.err, "the initial load on nodate.a", `column \"d\"`, "types.zero_date")
+		p.set(settings{"types.zero_date": "null"})
+		p.catchUp()
+		p.set(settings{"types.zero_date": "error"})
+		s.exec(t, "SET SESSION sql_mode = ''; INSERT INTO nodate.b VALUES (1, '2026-02-03'), (2, '2026-00-03')")
+		f = p.run("run", "--until", "now")
+		if f.code != 78 {
+			t.Errorf("exit %d", f.code)
+		}
+		wantWords(t, f.err, "a row event on nodate.b", `column \"d\"`, "types.zero_date")
+	})
+}
+
 // TestFullDisk fills the warehouse's file system, then makes room.
 func TestFullDisk(t *testing.T) {
 	s := sharedServer(t, mysql97)

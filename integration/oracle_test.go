@@ -8,9 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,9 +285,7 @@ func cellsAt(rows []string, i int) []string {
 // fsck checks the lake's files against the rules of the format, with decoders of its own.
 func (p *pipeline) fsck(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(cacheDir(), "engines", "venv-py", "bin", "python"), "engines/fsck.py", p.path("warehouse"))
-	cmd.Env = os.Environ()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := p.checker().CombinedOutput(); err != nil {
 		t.Errorf("fsck: %v\n%s", err, out)
 	}
 }

@@ -206,10 +206,20 @@ func TestCreatedTables(t *testing.T) {
 		}
 		p.verify()
 		p.kill()
-		s.exec(t, "INSERT INTO created.plain VALUES (3, '2026-03-03'); DROP TABLE created.keyless")
+		s.exec(t, `USE created; INSERT INTO plain VALUES (3, '2026-03-03'); DROP TABLE keyless;
+			CREATE TABLE meanwhile (id INT PRIMARY KEY); INSERT INTO meanwhile VALUES (1); DROP TABLE meanwhile; CREATE TABLE meanwhile (k VARCHAR(9) PRIMARY KEY);
+			INSERT INTO meanwhile VALUES ('a'), ('b'); DELETE FROM meanwhile WHERE k = 'a'; ALTER TABLE meanwhile ADD n INT; RENAME TABLE meanwhile TO away, away TO later;
+			INSERT INTO later VALUES ('c', 1)`)
 		p.start()
 		p.reach()
-		p.oracle("duckdb").equal(t, "created.first", "created.plain", "created.twin", "created.chosen", "created.shortlived")
+		s.exec(t, "USE created; INSERT INTO later VALUES ('d', 2); CREATE TABLE quick (id INT PRIMARY KEY); DROP TABLE quick; CREATE TABLE quick (id INT PRIMARY KEY, v INT); INSERT INTO quick VALUES (1, 1)")
+		p.reach()
+		p.oracle("duckdb").equal(t, "created.first", "created.plain", "created.twin", "created.chosen", "created.shortlived", "created.later", "created.quick")
+		p.kill() // the others' positions are behind what the new tables hold
+		p.start()
+		s.exec(t, "INSERT INTO created.quick VALUES (2, 2)")
+		p.reach()
+		p.verify()
 	})
 }
 

@@ -32,6 +32,12 @@ func parseSource(text string) (Source, error) {
 	return s, nil
 }
 
+// Check tells why the lake cannot have a table for the source table, nil where it can.
+func (s Source) Check() error {
+	_, err := icebergSchema(s)
+	return err
+}
+
 // reservedNames are columns that Iceberg's readers make up themselves.
 func reservedNames() []string {
 	return []string{"_row_id", "_last_updated_sequence_number", "_file", "_pos", "_deleted", "_spec_id", "_partition", "_change_type", "_change_ordinal", "_commit_snapshot_id"}

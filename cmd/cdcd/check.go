@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"cdcd/capture"
-	"cdcd/cmd/cdcd/config"
 	"github.com/dustin/go-humanize"
 )
 
@@ -48,17 +47,11 @@ func (k *checkCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if k.Offline {
 		return k.print(c.out, checkReport{OK: true})
 	}
-	report, err := capture.Preflight(ctx, captureSource(cfg), wanted(cfg))
+	report, err := preflight(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	targets := map[[2]string]config.Target{}
-	for _, t := range report.Tables {
-		targets[[2]string{t.Name.Schema, t.Name.Table}], _ = cfg.Match(t.Name.Schema, t.Name.Table)
-	}
-	if err := config.CheckTargets(targets); err != nil {
-		report.Problems = append(report.Problems, capture.Problem{What: err.Error(), Repair: "tables: [{include: ..., target: ...}]"})
-	}
+	targets := targetsOf(cfg, report)
 	out := checkReport{
 		OK: len(report.Problems) == 0, Server: fmt.Sprintf("%v %s", report.Server.Flavor, report.Server.Version), Position: report.Server.Executed.String(),
 		Problems: problemsJSON(report.Problems), Warnings: problemsJSON(report.Warnings),
@@ -102,8 +95,16 @@ func (k *checkCmd) print(w io.Writer, r checkReport) error {
 		_, err := fmt.Fprintln(w, "ok")
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d problems: nothing will be replicated until they are repaired\n", len(r.Problems))
+	_, err := fmt.Fprintf(w, "%s: nothing will be replicated until repaired\n", count(len(r.Problems), "problem"))
 	return err
+}
+
+// count renders a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func printProblemList(w io.Writer, kind string, ps []problemJSON) {

@@ -159,7 +159,7 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *table.Embedded, unti
 // open checks the source, and recovers the pipeline from the lake.
 func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (*commit.Pipeline, error) {
 	from := captureSource(d.cfg)
-	report, err := capture.Preflight(ctx, from, wanted(d.cfg))
+	report, err := preflight(ctx, d.cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (
 	}
 	if len(report.Problems) > 0 {
 		printProblems(d.console.err, report.Problems)
-		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %d problems, see above", len(report.Problems))}
+		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %s, see above", count(len(report.Problems), "problem"))}
 	}
 	db, err := from.Open(nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,15 +51,15 @@ func (s *source) member(info capture.TableInfo) commit.Member {
 	target, _ := s.cfg.Match(info.Name.Schema, info.Name.Table)
 	lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 	return commit.Member{
-		Source: table.Source{Table: info.Table, Options: s.options(), CommitTime: target.CommitTimestamp},
+		Source: table.Source{Table: info.Table, Options: typeOptions(s.cfg), CommitTime: target.CommitTimestamp},
 		Lake:   lake, Location: s.lake.Location(lake), Rows: info.Rows, RowBytes: info.RowBytes,
 	}
 }
 
-func (s *source) options() capture.TypeOptions {
+func typeOptions(c config.Config) capture.TypeOptions {
 	return capture.TypeOptions{
-		UnsignedBigintAsLong: s.cfg.Types.BigintUnsigned == "long",
-		ZeroDateAsNull:       s.cfg.Types.ZeroDate == "null",
+		UnsignedBigintAsLong: c.Types.BigintUnsigned == "long",
+		ZeroDateAsNull:       c.Types.ZeroDate == "null",
 	}
 }
 
@@ -132,10 +133,35 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 	if err != nil || len(infos) == 0 {
 		return commit.Member{}, false, err
 	}
-	if infos[0].Problem != nil {
-		return commit.Member{}, true, infos[0].Problem
+	m := s.member(infos[0])
+	return m, true, cmp.Or(infos[0].Problem, m.Source.Check())
+}
+
+// targetsOf gives the lake table of every source table, by schema and name.
+func targetsOf(c config.Config, report *capture.Report) map[[2]string]config.Target {
+	targets := map[[2]string]config.Target{}
+	for _, t := range report.Tables {
+		targets[[2]string{t.Name.Schema, t.Name.Table}], _ = c.Match(t.Name.Schema, t.Name.Table)
 	}
-	return s.member(infos[0]), true, nil
+	return targets
+}
+
+// preflight is the source's preflight, with what the lake cannot take added.
+func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
+	report, err := capture.Preflight(ctx, captureSource(c), wanted(c))
+	if err != nil {
+		return nil, err
+	}
+	if err := config.CheckTargets(targetsOf(c, report)); err != nil {
+		report.Problems = append(report.Problems, capture.Problem{What: err.Error(), Repair: "tables: [{include: ..., target: ...}]"})
+	}
+	for _, t := range report.Tables {
+		source := table.Source{Table: t.Table, Options: typeOptions(c)}
+		if err := source.Check(); t.Problem == nil && err != nil {
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)})
+		}
+	}
+	return report, nil
 }
 
 // members gives the tables that are replicated: those of the source that the configuration
@@ -143,14 +169,9 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 // stream stops where it was dropped.
 func (s *source) members(ctx context.Context, report *capture.Report) ([]commit.Member, error) {
 	var out []commit.Member
-	targets := map[[2]string]config.Target{}
+	targets := targetsOf(s.cfg, report)
 	for _, info := range report.Tables {
 		out = append(out, s.member(info))
-		target, _ := s.cfg.Match(info.Name.Schema, info.Name.Table)
-		targets[[2]string{info.Name.Schema, info.Name.Table}] = target
-	}
-	if err := config.CheckTargets(targets); err != nil {
-		return nil, coded{exitHuman, fmt.Errorf("tables: %w", err)}
 	}
 	gone, err := s.orphans(ctx, targets)
 	return append(out, gone...), err
