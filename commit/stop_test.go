@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -73,8 +72,4 @@ func TestStreamEnds(t *testing.T) {
 		l.mustRun()
 		l.check()
 	}
-}
-
-func loaded(p *Pipeline) bool {
-	return !slices.ContainsFunc(p.Status().Tables, func(t TableStatus) bool { return t.Loading })
 }
