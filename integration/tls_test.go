@@ -38,8 +38,10 @@ func (a *authority) file(name string) string { return filepath.Join(a.dir, name+
 // issue makes a certificate for a host.
 func (a *authority) issue(name, host string, until time.Time) {
 	a.t.Helper()
-	c := &x509.Certificate{Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	c := &x509.Certificate{
+		Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
 	if ip := net.ParseIP(host); ip != nil {
 		c.DNSNames, c.IPAddresses = nil, []net.IP{ip}
 	}
