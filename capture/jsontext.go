@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 
 	"cdcd/capture/binlog"
@@ -173,6 +174,9 @@ func (c *jsonContainer) value(dst []byte, at int, bounds jsonBounds) ([]byte, er
 	if offset > len(c.b) || offset <= at {
 		return dst, errBadJSON // values stand behind their entries: no offset can loop
 	}
+	if short := c.b[offset:]; kind == jsonString && len(short) > 0 && int(short[0]) < min(len(short), 0x80) { // most strings: one byte of length
+		return appendJSONString(dst, short[1:1+short[0]]), nil
+	}
 	bounds.depth++
 	return appendJSONValue(dst, kind, c.b[offset:], bounds)
 }
@@ -284,17 +288,45 @@ func appendJSONTemporal(dst []byte, kind binlog.ColumnType, packed int64) []byte
 // appendJSONString quotes s as MySQL does: only quotes, backslashes and control characters
 // are escaped.
 func appendJSONString(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		dst = appendJSONEscape(dst, c)
-		start = i + 1
+	if jsonPlain(s) {
+		dst = slices.Grow(dst, len(s)+2)
+		n := len(dst)
+		dst = dst[:n+len(s)+2]
+		dst[n], dst[len(dst)-1] = '"', '"'
+		copy(dst[n+1:], s)
+		return dst
 	}
-	return append(append(dst, s[start:]...), '"')
+	dst = append(dst, '"')
+	for _, c := range s {
+		if jsonEscaped(c) {
+			dst = appendJSONEscape(dst, c)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+func jsonEscaped(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
+
+// jsonPlain reports that nothing in s is escaped. It may say no of a string whose bytes are
+// all plain: a byte is looked at by itself then.
+func jsonPlain(s []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		x := binary.LittleEndian.Uint64(s)
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		// The highest bit of a byte is set where the byte is below 0x20, or zero.
+		if ((x-ones*0x20)&^x|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
+			return false
+		}
+	}
+	for _, c := range s {
+		if jsonEscaped(c) {
+			return false
+		}
+	}
+	return true
 }
 
 func appendJSONEscape(dst []byte, c byte) []byte {
