@@ -112,7 +112,7 @@ func (p *preflight) require(rs ...requirement) error {
 		case err != nil:
 			return err
 		case !ok:
-			p.problem(Name{}, "", "the server (%s) has no %s: MySQL from 8.0, MariaDB from 10.5 are supported", p.Server.Version, r.name)
+			p.problem(Name{}, "", "the server (%s) has no %s: it takes MySQL 8.0 or MariaDB 10.5 at least", p.Server.Version, r.name)
 		case !strings.EqualFold(got, r.value):
 			p.problem(Name{}, p.set(r.name, r.sql), "%s is %q, must be %q", r.name, got, r.value)
 		}

@@ -2,7 +2,7 @@
 -- replace the password, the host ('%' is any) and the schema (shop, once for each schema that
 -- tables[].include names). cdcd check says which grants are missing.
 
--- MySQL 8.0 to 9.7 ---------------------------------------------------------------------------
+-- MySQL --------------------------------------------------------------------------------------
 
 CREATE USER 'cdcd'@'%' IDENTIFIED BY 'change-me';
 -- Read the log.
@@ -15,7 +15,7 @@ GRANT SELECT ON `shop`.* TO 'cdcd'@'%';
 -- prepared. Without it their XA COMMIT stops the pipeline.
 -- GRANT XA_RECOVER_ADMIN ON *.* TO 'cdcd'@'%';
 
--- MariaDB from 10.5 --------------------------------------------------------------------------
+-- MariaDB ------------------------------------------------------------------------------------
 
 CREATE USER 'cdcd'@'%' IDENTIFIED BY 'change-me';
 -- Read the log.
