@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cdcd/capture/binlog"
@@ -75,6 +76,7 @@ type Stream struct {
 	touched  []*rowBuffer // with rows of the open transaction
 	created  []Name       // by the open transaction
 	buffered int          // bytes in all buffers
+	heard    atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
 	spent    error        // ends the stream, behind the segment that was handed over last
 }
 
@@ -127,6 +129,15 @@ func (s *Stream) Flavor() Flavor { return s.flavor }
 // Server identifies the server process that is being read, as Server.ID does. It is ""
 // before the first connection.
 func (s *Stream) Server() string { return s.server }
+
+// Heard is when the server last gave a sign of life; zero before the first one. Other
+// goroutines may ask.
+func (s *Stream) Heard() time.Time {
+	if ns := s.heard.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
 
 // Connect connects, so that Server tells where to. Next does so by itself.
 func (s *Stream) Connect(ctx context.Context) error {
@@ -213,7 +224,9 @@ func (s *Stream) event(ctx context.Context) (binlog.Event, error) {
 	if !s.since.IsZero() && !s.tx.open {
 		until = s.since.Add(s.cfg.Limits.Linger)
 	}
-	return s.dump.Next(until)
+	e, err := s.dump.Next(until)
+	s.heard.Store(s.dump.Heard().UnixNano())
+	return e, err
 }
 
 // full reports whether the segment is to be handed over now.

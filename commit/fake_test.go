@@ -159,6 +159,7 @@ const partRows = 40
 func (f *fakeStream) Connect(context.Context) error { return nil }
 func (f *fakeStream) Server() string                { return "fake" }
 func (f *fakeStream) Close()                        {}
+func (f *fakeStream) Heard() time.Time              { return time.Now() }
 
 func (f *fakeStream) Capture(c capture.Capture) error {
 	f.tables[c.Table.Name.Table] = c

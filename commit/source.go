@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"errors"
+	"time"
 
 	"cdcd/capture"
 )
@@ -14,6 +15,7 @@ type Stream interface {
 	Next(ctx context.Context) (*capture.Segment, error)
 	Capture(c capture.Capture) error
 	Server() string
+	Heard() time.Time // when the source last gave a sign of life
 	Close()
 }
 

@@ -23,6 +23,7 @@ type Status struct {
 	// there is none. DeliveryDelay is how old the newest transaction was when it was
 	// delivered.
 	PendingSince   time.Time
+	Heard          time.Time // when the source last gave a sign of life; zero: not yet
 	DeliveryDelay  time.Duration
 	CollectedRows  int
 	CollectedBytes int64
@@ -32,12 +33,17 @@ type Status struct {
 }
 
 // Lag is how far the lake is behind the source, as far as the stream knows: 0 when it has
-// everything that was delivered.
+// everything that was delivered, and the time since the last sign of life where the source
+// has been silent for longer than its heartbeats allow.
 func (s Status) Lag() time.Duration {
-	if s.PendingSince.IsZero() {
-		return 0
+	lag := time.Duration(0)
+	if !s.PendingSince.IsZero() {
+		lag = s.At.Sub(s.PendingSince) + s.DeliveryDelay
 	}
-	return s.At.Sub(s.PendingSince) + s.DeliveryDelay
+	if silence := s.At.Sub(s.Heard); !s.Heard.IsZero() && silence > 2*capture.Heartbeat {
+		lag = max(lag, silence)
+	}
+	return lag
 }
 
 // TableStatus is what a pipeline knows of one table.
@@ -175,6 +181,9 @@ func (l *loop) publish() {
 		At: now, Delivered: l.delivered, Finished: l.finished, Epoch: l.epoch.number, Fence: l.p.committer.fence,
 		SourceTime: l.counters.sourceTime, CommittedTime: l.counters.committedTime,
 		CollectedRows: l.epoch.rows, CollectedBytes: l.epoch.bytes, Refused: slices.Clone(l.p.refused), Counters: l.counters.Counters,
+	}
+	if l.stream != nil {
+		s.Heard = l.stream.Heard()
 	}
 	s.DeliveryDelay, s.PendingSince = l.counters.delay, l.inFlight
 	if s.PendingSince.IsZero() {

@@ -94,3 +94,22 @@ func TestConflictsAreCounted(t *testing.T) {
 	}
 	l.check()
 }
+
+func TestLag(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for name, c := range map[string]struct {
+		status Status
+		want   time.Duration
+	}{
+		"not connected yet":   {Status{}, 0},
+		"idle":                {Status{Heard: now.Add(-capture.Heartbeat)}, 0},
+		"collecting":          {Status{Heard: now, PendingSince: now.Add(-3 * time.Second), DeliveryDelay: time.Second}, 4 * time.Second},
+		"the source is gone":  {Status{Heard: now.Add(-time.Minute)}, time.Minute},
+		"gone and collecting": {Status{Heard: now.Add(-time.Minute), PendingSince: now.Add(-2 * time.Minute)}, 2 * time.Minute},
+	} {
+		c.status.At = now
+		if got := c.status.Lag(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -199,6 +199,9 @@ func (d *Dump) Next(until time.Time) (Event, error) {
 	}
 }
 
+// Heard is when bytes last arrived from the server.
+func (d *Dump) Heard() time.Time { return d.packets.heard }
+
 // Buffered reports that part of a further event has already been read from the socket.
 func (d *Dump) Buffered() bool { return d.packets.buffered() > 0 }
 
