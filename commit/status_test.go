@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cdcd/capture"
 	"cdcd/table"
 	icetable "github.com/apache/iceberg-go/table"
 )
