@@ -5,11 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"cdcd/integration/nursery"
 )
 
 // process is a server that the demo started. Its output goes to a file.
@@ -19,19 +19,6 @@ type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 }
-
-// nursery starts children on one thread that never ends: the kernel kills a child when the
-// thread that started it is gone.
-var nursery = sync.OnceValue(func() chan func() {
-	jobs := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for job := range jobs {
-			job()
-		}
-	}()
-	return jobs
-})
 
 // start starts a child in a process group of its own, so that Ctrl-C reaches the demo alone,
 // which ends its children in order. It dies with the demo unless it is to stay.
@@ -47,9 +34,7 @@ func start(name, log string, stays bool, cmd *exec.Cmd) (*process, error) {
 	if stays {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	}
-	started := make(chan error)
-	nursery() <- func() { started <- cmd.Start() }
-	if err := <-started; err != nil {
+	if err := nursery.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {

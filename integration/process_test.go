@@ -10,11 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"cdcd/integration/nursery"
 )
 
 // cacheDir is where the scripts keep servers and engines.
@@ -63,19 +64,6 @@ type process struct {
 	err    error // of Wait, once done is closed
 }
 
-// nursery starts children on one thread that never ends: the kernel kills a child when the
-// thread that started it is gone.
-var nursery = sync.OnceValue(func() chan func() {
-	jobs := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for job := range jobs {
-			job()
-		}
-	}()
-	return jobs
-})
-
 // startProcess starts a child. Its output goes to a tail, but for what cmd has taken.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, output: &tail{}, done: make(chan struct{})}
@@ -86,9 +74,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		cmd.Stderr = p.output
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	started := make(chan error)
-	nursery() <- func() { started <- cmd.Start() }
-	if err := <-started; err != nil {
+	if err := nursery.Start(cmd); err != nil {
 		return nil, err
 	}
 	go func() {
