@@ -31,11 +31,11 @@
 //
 // # Initial load
 //
-// A chunk of a table is read while the stream goes on. From the moment before it is read,
-// the keys that the stream delivers for the table are recorded; when the stream has
-// delivered everything that the chunk can have seen, the chunk's rows with recorded keys
-// are dropped and the others join the open epoch, before its log rows. The range that is
-// done goes into the Mark of the same commit.
+// A chunk of a table is read while the stream goes on. From a moment before it is read, which
+// lies between two transactions, the keys that the stream delivers for the table are
+// recorded; when the stream has delivered everything that the chunk can have seen, the
+// chunk's rows with recorded keys are dropped and the others join the open epoch, before its
+// log rows. The range that is done goes into the Mark of the same commit.
 //
 // # Ownership
 //

@@ -83,6 +83,10 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 		if len(l.unloaded) > 0 {
 			toLoad = l.toLoad
 		}
+		openings := l.openings
+		if l.epoch.open {
+			openings = nil // a chunk may not show the transaction, of whose keys a part has passed unrecorded
+		}
 		select {
 		case r := <-l.segments:
 			l.reading = false
@@ -96,7 +100,7 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			if err := l.onWork(w); err != nil {
 				return err
 			}
-		case o := <-l.openings:
+		case o := <-openings:
 			if err := l.onOpening(o); err != nil {
 				return err
 			}
