@@ -179,6 +179,26 @@ func TestSwapIsPinned(t *testing.T) {
 	}
 }
 
+// TestFenceBesideCommits takes a table over while its owner goes on committing: the fence must
+// not set the table's sequence number back behind them.
+func TestFenceBesideCommits(t *testing.T) {
+	l := openLab(t)
+	l.write(row{id: 1, val: "a"})
+	a, err := PrepareFence(context.Background(), l.cfg, l.load(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.commit()
+	l.commit() // no rows: the next row id stays
+	before := l.load()
+	if h, err := Swap(context.Background(), l.cfg, a); err == nil && h.Sequence <= before.Sequence {
+		t.Errorf("sequence number %d after %d", h.Sequence, before.Sequence)
+	}
+	if err := l.loadError(); err != nil {
+		t.Errorf("the table cannot be read any more: %v", err)
+	}
+}
+
 // TestStaleDelta checks that a Delta cannot be used on another snapshot than its own.
 func TestStaleDelta(t *testing.T) {
 	l := openLab(t)

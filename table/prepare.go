@@ -173,8 +173,9 @@ func fenceUpdates(h *Head, number int64, now time.Time) (*icetable.Snapshot, []i
 	}
 }
 
-// prepareFence makes the attempt that moves the fence branch. It asserts the fence only:
-// main may move meanwhile without harm.
+// prepareFence makes the attempt that moves the fence branch. It asserts main as well: a
+// snapshot without parent may carry any sequence number, and one made before a commit of the
+// former owner would set the table's back.
 func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*Attempt, error) {
 	names := newNamer(h.meta.Location(), number, 0)
 	s, updates := fenceUpdates(h, number, now)
@@ -186,6 +187,10 @@ func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*A
 	if err := upload(ctx, []object{list}); err != nil {
 		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
 	}
-	reqs := []icetable.Requirement{icetable.AssertTableUUID(h.UUID), icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta))}
+	reqs := []icetable.Requirement{
+		icetable.AssertTableUUID(h.UUID),
+		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
+		icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta)),
+	}
 	return &Attempt{Head: h, Snapshot: s.SnapshotID, requirements: reqs, updates: updates}, nil
 }
