@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -179,9 +180,22 @@ func (e *Embedded) MetadataLocation(ctx context.Context, n Name) (string, error)
 	var location sql.NullString
 	err := e.db.QueryRowContext(ctx, `SELECT metadata_location FROM iceberg_tables
 		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`,
-		catalogName, n.Namespace, n.Table).Scan(&location)
+		catalogName, namespaceKey(n.Namespace), n.Table).Scan(&location)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, n)
 	}
 	return location.String, err
+}
+
+// namespaceKey is how the library stores a namespace of one level: a dot would separate
+// levels.
+func namespaceKey(namespace string) string {
+	if !strings.Contains(namespace, ".") {
+		return namespace
+	}
+	b, err := json.Marshal([]string{namespace})
+	if err != nil {
+		panic(err) // a list of strings
+	}
+	return "__iceberg_namespace_v1__:" + string(b)
 }
