@@ -20,6 +20,8 @@ unit: ## unit tests only: seconds, nothing to install
 
 servers:
 	integration/servers/db-server install mysql97 mariadb118
+	integration/servers/postgres install
+	integration/servers/iceberg-rest install
 
 engines:
 	integration/engines/get-engines
