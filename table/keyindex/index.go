@@ -126,15 +126,14 @@ func (x *Index) settle(live Liveness) error {
 // merge replaces the runs i and i+1 by one.
 func (x *Index) merge(i int, live Liveness) error {
 	old := []*run{x.runs[i], x.runs[i+1]}
-	merged, err := mergeRuns(old[0], old[1], live)
+	onDisk := len(old[0].entries)+len(old[1].entries) >= x.diskFrom || old[1].name != ""
+	merge := mergeInMemory
+	if onDisk {
+		merge = x.mergeOnDisk
+	}
+	merged, err := merge(old[0], old[1], live)
 	if err != nil {
 		return err
-	}
-	onDisk := len(merged.entries) >= x.diskFrom || old[1].name != ""
-	if onDisk {
-		if err := x.store(merged); err != nil {
-			return err
-		}
 	}
 	x.runs = slices.Replace(x.runs, i, i+2, merged)
 	if onDisk {
@@ -145,14 +144,35 @@ func (x *Index) merge(i int, live Liveness) error {
 	return x.discard(old)
 }
 
-// store writes a run to the next file.
-func (x *Index) store(r *run) error {
+func mergeInMemory(newer, older *run, live Liveness) (*run, error) {
+	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries)), covers: mergeCovers(newer, older, live)}
+	err := mergeRuns(newer, older, live, func(e Entry) error {
+		out.entries = append(out.entries, e)
+		return nil
+	})
+	return out, err
+}
+
+// mergeOnDisk merges runs straight into the next file.
+func (x *Index) mergeOnDisk(newer, older *run, live Liveness) (*run, error) {
+	return x.store(mergeCovers(newer, older, live), func(put func(Entry) error) error {
+		return mergeRuns(newer, older, live, put)
+	})
+}
+
+// store writes the entries that fill puts, in order, to the next file.
+func (x *Index) store(covers []uint32, fill func(put func(Entry) error) error) (*run, error) {
 	name := fmt.Sprintf("%08d.run", x.next)
 	x.next++
-	if err := r.write(filepath.Join(x.dir, name), name); err != nil {
-		return fmt.Errorf("write key index: %w", err)
+	path := filepath.Join(x.dir, name)
+	w, err := newRunWriter(path)
+	if err == nil {
+		err = w.finish(fill(w.put))
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("write key index: %w", err)
+	}
+	return openRun(path, name, covers)
 }
 
 func (x *Index) discard(old []*run) error {
@@ -171,18 +191,19 @@ func (x *Index) discard(old []*run) error {
 	return nil
 }
 
-// mergeRuns merges two runs, dropping dead entries. Both are sorted.
-func mergeRuns(newer, older *run, live Liveness) (*run, error) {
-	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries))}
-	put := func(e Entry) error {
+// mergeRuns gives the live entries of two sorted runs, in order.
+func mergeRuns(newer, older *run, live Liveness, put func(Entry) error) error {
+	var last Entry
+	some := false
+	putLive := func(e Entry) error {
 		if !live.Live(e.File, e.Pos) {
 			return nil
 		}
-		if n := len(out.entries); n > 0 && out.entries[n-1].Key == e.Key {
-			return fmt.Errorf("%w: positions %d and %d", ErrTwoLive, out.entries[n-1].Pos, e.Pos)
+		if some && last.Key == e.Key {
+			return fmt.Errorf("%w: positions %d and %d", ErrTwoLive, last.Pos, e.Pos)
 		}
-		out.entries = append(out.entries, e)
-		return nil
+		last, some = e, true
+		return put(e)
 	}
 	a, b := newer.entries, older.entries
 	for len(a) > 0 || len(b) > 0 {
@@ -192,16 +213,22 @@ func mergeRuns(newer, older *run, live Liveness) (*run, error) {
 		} else {
 			e, b = b[0], b[1:]
 		}
-		if err := put(e); err != nil {
-			return nil, err
+		if err := putLive(e); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// mergeCovers gives the live files whose entries two runs complete.
+func mergeCovers(newer, older *run, live Liveness) []uint32 {
+	var out []uint32
 	for _, f := range append(slices.Clone(newer.covers), older.covers...) {
 		if live.LiveFile(f) {
-			out.covers = append(out.covers, f)
+			out = append(out, f)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // Overlay is entries of files that are not committed yet. It lives in memory and is looked

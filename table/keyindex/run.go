@@ -42,9 +42,7 @@ const (
 // errDamaged reports a run file that is not what was written.
 var errDamaged = errors.New("damaged index file")
 
-func checksum(entries []byte) uint32 {
-	return crc32.Checksum(entries, crc32.MakeTable(crc32.Castagnoli))
-}
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // entryBytes views entries as bytes: the file format is that of memory, which is little
 // endian on every platform built for.
@@ -55,27 +53,62 @@ func entryBytes(es []Entry) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&es[0])), len(es)*entrySize)
 }
 
-// write puts the run into a file and maps it, so that its memory can be dropped.
-func (r *run) write(path, name string) error {
+// runWriter writes a run's file. What it holds in memory does not grow with the run.
+type runWriter struct {
+	f     *os.File
+	block []Entry
+	count uint64
+	sum   uint32
+}
+
+// blockEntries is how many entries are written at once: 256 KiB.
+const blockEntries = 8 << 10
+
+func newRunWriter(path string) (*runWriter, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
-	body := entryBytes(r.entries)
-	header := binary.LittleEndian.AppendUint64([]byte(runMagic), uint64(len(r.entries)))
-	footer := binary.LittleEndian.AppendUint64(nil, uint64(checksum(body)))
-	for _, part := range [][]byte{header, body, footer} {
-		if _, err := f.Write(part); err != nil {
-			return err
-		}
+	w := &runWriter{f: f, block: make([]Entry, 0, blockEntries)}
+	if _, err := f.Write(runHeader(0)); err != nil { // the number is known at the end
+		return nil, errors.Join(err, f.Close())
 	}
-	mapped, err := openRun(path, name, r.covers)
-	if err != nil {
-		return err
+	return w, nil
+}
+
+func runHeader(count uint64) []byte {
+	return binary.LittleEndian.AppendUint64([]byte(runMagic), count)
+}
+
+func (w *runWriter) put(e Entry) error {
+	w.block = append(w.block, e)
+	if len(w.block) < blockEntries {
+		return nil
 	}
-	*r = *mapped
-	return nil
+	return w.flush()
+}
+
+func (w *runWriter) flush() error {
+	b := entryBytes(w.block)
+	w.sum = crc32.Update(w.sum, castagnoli(), b)
+	w.count += uint64(len(w.block))
+	w.block = w.block[:0]
+	_, err := w.f.Write(b)
+	return err
+}
+
+// finish completes the file, unless putting the entries has failed with err.
+func (w *runWriter) finish(err error) error {
+	if err == nil {
+		err = w.flush()
+	}
+	if err == nil {
+		_, err = w.f.Write(binary.LittleEndian.AppendUint64(nil, uint64(w.sum)))
+	}
+	if err == nil {
+		_, err = w.f.WriteAt(runHeader(w.count), 0)
+	}
+	return errors.Join(err, w.f.Close())
 }
 
 // openRun maps a run's file after checking it.
@@ -100,7 +133,7 @@ func openRun(path, name string, covers []uint32) (*run, error) {
 	body := b[headerSize : size-footerSize]
 	n := len(body) / entrySize
 	if string(b[:8]) != runMagic || binary.LittleEndian.Uint64(b[8:]) != uint64(n) ||
-		binary.LittleEndian.Uint64(b[size-footerSize:]) != uint64(checksum(body)) {
+		binary.LittleEndian.Uint64(b[size-footerSize:]) != uint64(crc32.Checksum(body, castagnoli())) {
 		return nil, errors.Join(fmt.Errorf("%w: %s", errDamaged, name), unix.Munmap(b))
 	}
 	r := &run{covers: covers, name: name, mapped: b}

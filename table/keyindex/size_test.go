@@ -3,6 +3,7 @@ package keyindex
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"cdcd/table/rowset"
@@ -48,6 +49,38 @@ func TestBytes(t *testing.T) {
 	}
 	if size != disk {
 		t.Errorf("the files hold %d bytes of entries, not %d", size, disk)
+	}
+	if err := x.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMergeMemory checks that merging large runs takes little memory, however large they are.
+func TestMergeMemory(t *testing.T) {
+	const rows = 400_000 // 12.8 MB
+	dir := t.TempDir()
+	x, _, err := Open(dir, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lake{files: map[string][]int{"a": {0}, "b": {0}}, dead: map[string]map[uint32]bool{}, index: x}
+	for i, file := range []string{"a", "b"} {
+		es := make([]Entry, rows)
+		for j := range es {
+			es[j] = Entry{Key: rowset.Key{Lo: uint64(2*j + i)}, File: x.File(file), Pos: uint32(j)}
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := x.Add(es, []uint32{x.File(file)}, l); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 {
+			t.Errorf("file %s: adding %d entries took %d bytes beside them", file, rows, n)
+		}
+	}
+	if memory, disk := x.Bytes(); memory != 0 || disk != 2*rows*int64(entrySize) {
+		t.Errorf("%d bytes in memory, %d on disk", memory, disk)
 	}
 	if err := x.Abandon(); err != nil {
 		t.Fatal(err)

@@ -159,17 +159,33 @@ func (x *Index) Close(live Liveness) error {
 	var err error
 	for len(x.runs) > 1 && inMemory > 1 && err == nil {
 		var merged *run
-		if merged, err = mergeRuns(x.runs[0], x.runs[1], live); err == nil {
+		if merged, err = mergeInMemory(x.runs[0], x.runs[1], live); err == nil {
 			x.runs = append([]*run{merged}, x.runs[2:]...)
 			inMemory--
 		}
 	}
 	if err == nil && inMemory == 1 {
-		if err = x.store(x.runs[0]); err == nil {
-			err = x.writeManifest()
-		}
+		err = x.storeNewest()
 	}
 	return errors.Join(err, x.closeRuns())
+}
+
+// storeNewest puts the newest run on disk.
+func (x *Index) storeNewest() error {
+	r := x.runs[0]
+	stored, err := x.store(r.covers, func(put func(Entry) error) error {
+		for _, e := range r.entries {
+			if err := put(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	x.runs[0] = stored
+	return x.writeManifest()
 }
 
 // Abandon frees the index without writing anything.
