@@ -120,6 +120,8 @@ func (s *fakeServer) Position(context.Context) (capture.Position, error) {
 	return s.position(s.visible), nil
 }
 
+func (s *fakeServer) Executed(ctx context.Context) (capture.Position, error) { return s.Position(ctx) }
+
 func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

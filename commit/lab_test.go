@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ import (
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
 )
+
+var controlName = table.Name{Namespace: "cdcd_control", Table: "p"}
 
 // lab is a lake and a source.
 type lab struct {
@@ -52,7 +55,8 @@ func newLab(t testing.TB, seed uint64, names ...string) *lab {
 	l.cfg = Config{
 		Pipeline: "p", Source: l.server, Logger: slog.New(slog.DiscardHandler),
 		Tables:   table.Config{Catalog: l.faults, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: mem, Now: time.Now},
-		Interval: time.Millisecond, MaxRows: 50, MaxBytes: 1 << 20, LoadConnections: 2, ChunkRows: 4, MaxLag: time.Hour,
+		Control:  Member{Lake: controlName, Location: cat.Location(controlName)},
+		Interval: time.Millisecond, MaxRows: 50, MaxBytes: 1 << 20, LoadConnections: 2, ChunkRows: 4, MaxLag: time.Hour, CutSettle: time.Microsecond,
 	}
 	t.Cleanup(func() {
 		_ = cat.Close()
@@ -144,11 +148,14 @@ func (l *lab) check() {
 }
 
 // churn appends random transactions.
-func (l *lab) churn(n int) {
+func (l *lab) churn(n int) { l.churnTables(n, l.names...) }
+
+// churnTables appends random transactions on some of the tables.
+func (l *lab) churnTables(n int, names ...string) {
 	for range n {
 		var tx []change
 		for range 1 + l.server.random(4) {
-			name := l.names[l.server.random(len(l.names))]
+			name := names[l.server.random(len(names))]
 			c := change{table: name, id: int64(l.server.random(40)), val: value("v%d", l.server.random(1000))}
 			if l.server.random(4) == 0 {
 				c.val = nil
@@ -256,6 +263,47 @@ func (l *lab) checkHistory() {
 			}
 		}
 	}
+}
+
+// checkCuts compares the snapshots of every cut with the source at the cut's position, and
+// gives the number of cuts. A cut holds each table once, and later cuts are further on.
+func (l *lab) checkCuts() int {
+	l.t.Helper()
+	cfg := l.cfg.Tables
+	cfg.Catalog = l.cat
+	h, err := table.LoadHead(context.Background(), cfg, controlName)
+	if err != nil || h == nil {
+		l.t.Fatal(err)
+	}
+	records, err := readControl(context.Background(), h)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cuts := map[int64][]record{}
+	for _, r := range records {
+		if r.kind == kindCut {
+			cuts[r.number] = append(cuts[r.number], r)
+		}
+	}
+	last := 0
+	for _, number := range slices.Sorted(maps.Keys(cuts)) {
+		at, err := capture.ParsePosition(capture.MySQL, cuts[number][0].position)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		n := l.count(at)
+		if n < last {
+			l.t.Fatalf("cut %d is at %d, an earlier one at %d", number, n, last)
+		}
+		last = n
+		for _, r := range cuts[number] {
+			_, name, _ := strings.Cut(r.table, ".")
+			if got, want := l.rows(name, r.snapshot), l.server.state(name, n); r.position != cuts[number][0].position || !maps.Equal(got, want) {
+				l.t.Fatalf("cut %d at %s, table %s:\n got %v\nwant %v", number, r.position, name, got, want)
+			}
+		}
+	}
+	return len(cuts)
 }
 
 // count gives the number of transactions in a position without holes.

@@ -36,6 +36,10 @@ type loop struct {
 	toLoad   chan []*member
 	unloaded []*member // to be handed to the loaders
 
+	cuts      cutter
+	settling  bool // the source is asked for its position
+	settlings chan settling
+
 	counters counters
 }
 
@@ -51,6 +55,7 @@ type work struct {
 	landings []landing
 	took     time.Duration
 	spill    bool
+	cut      *cutWork // nil for others
 	err      error
 }
 
@@ -64,7 +69,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		server:   stream.Server(),
-		counters: newCounters(p.members),
+		counters: newCounters(p.members), settlings: make(chan settling, 1), cuts: cutter{records: p.records},
 	}
 	l.unloaded = l.loading()
 	return l
@@ -106,7 +111,10 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			}
 		case a := <-l.arrivals:
 			a.job.member.load.arrive(a)
-		case <-ticker.C:
+		case s := <-l.settlings:
+			l.onSettling(s, time.Now())
+		case now := <-ticker.C:
+			l.startSettling(ctx, g, now)
 			l.publish()
 		case <-stop:
 			stop, l.draining = nil, true
@@ -160,6 +168,8 @@ func (l *loop) wantsMore() bool {
 func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) (done bool) {
 	e := l.epoch
 	switch {
+	case l.cutDue(now):
+		l.startCut(ctx, g, now)
 	case e.open && e.bytes >= l.p.cfg.MaxBytes:
 		l.startSpill(ctx, g)
 	case e.open:
@@ -251,9 +261,13 @@ func (l *loop) onWork(w work) error {
 	if w.err != nil || w.spill {
 		return w.err
 	}
+	if w.cut != nil {
+		l.cuts.onCut(w.cut)
+		return nil
+	}
 	l.inFlight = time.Time{}
 	defer l.publish()
-	l.finished = w.receipt.End()
+	l.finished, l.cuts.number = w.receipt.End(), w.receipt.Epoch()
 	l.counters.landed(w)
 	for _, ld := range w.landings {
 		if ld.changes.Commits == 0 {
@@ -261,6 +275,10 @@ func (l *loop) onWork(w work) error {
 		}
 		ld.member.position, ld.member.behind, ld.member.loaded = ld.mark.Position, time.Time{}, ld.mark.Load.Complete
 		ld.member.changes.add(ld.changes)
+		l.cuts.commits++
+		if ld.member.loaded && ld.member.loadedAt.IsZero() {
+			ld.member.loadedAt = time.Now()
+		}
 		if ld.debris != nil {
 			l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
 		}

@@ -26,6 +26,8 @@ type member struct {
 	behind   time.Time        // since when position lacks delivered transactions; zero: it does not
 	load     load
 	loaded   bool // the end of the load is committed
+	loadedAt time.Time
+	settled  *capture.Position // the source's position when loadedAt was over; nil: not known yet
 	changes  Changes
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 type Config struct {
 	Pipeline string
 	Members  []Member
+	Control  Member // the control table: its name and location; the rest is ours to say
 	Source   Source
 	Tables   table.Config
 	Logger   *slog.Logger
@@ -27,6 +30,10 @@ type Config struct {
 
 	LoadConnections int
 	ChunkRows       int // 0: by the size of the rows
+
+	// CutSettle is how long a table's load must be over before the table can be in a cut: a
+	// chunk can show a transaction microseconds before the server counts it as executed.
+	CutSettle time.Duration
 
 	// MaxLag is how long a table that nothing touches may keep its old position.
 	MaxLag time.Duration
@@ -41,6 +48,8 @@ type Pipeline struct {
 	cfg       Config
 	committer *committer
 	members   map[capture.Name]*member
+	control   *member
+	records   []record // in the control table when the pipeline was opened
 	start     capture.Position
 	epoch     int64 // number of the next
 	refused   []Refusal
@@ -75,13 +84,18 @@ func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
 	return errors.Join(err, p.closeTables(err == nil))
 }
 
+// tables gives all tables that the pipeline writes: the members' and the control table.
+func (p *Pipeline) tables() []*member {
+	return append(slices.Collect(maps.Values(p.members)), p.control)
+}
+
 // errFinished ends the other goroutines once the loop has done all there is to do.
 var errFinished = errors.New("finished")
 
 // closeTables frees the tables. After a clean end their indexes are put on disk.
 func (p *Pipeline) closeTables(clean bool) error {
 	var errs []error
-	for _, m := range p.members {
+	for _, m := range p.tables() {
 		if m.table == nil {
 			continue
 		}

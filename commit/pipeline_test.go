@@ -45,6 +45,7 @@ func TestLoadAndStream(t *testing.T) {
 			l.mustRun()
 			l.check()
 			l.checkHistory()
+			l.checkCuts()
 			l.mem.AssertSize(t, 0)
 		})
 	}
@@ -77,6 +78,7 @@ func TestEveryCatalogFault(t *testing.T) {
 				l.finish()
 				l.check()
 				l.checkHistory()
+				l.checkCuts()
 				if !l.faults.fired {
 					break
 				}
@@ -208,6 +210,7 @@ func TestLogAheadOfReaders(t *testing.T) {
 		l.mustRun()
 		l.check()
 		l.checkHistory()
+		l.checkCuts()
 	}
 }
 
@@ -234,6 +237,7 @@ func TestReadersAheadOfStream(t *testing.T) {
 		}
 		l.check()
 		l.checkHistory()
+		l.checkCuts()
 	}
 }
 

@@ -26,7 +26,11 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	// Only now: before the fence another daemon could still have moved a position.
-	if err := p.readPositions(ctx, heads); err != nil {
+	err = p.readPositions(ctx, heads)
+	if err == nil {
+		err = p.recordFence(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.closeTables(false))
 	}
 	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: newCounters(p.members)}
@@ -37,6 +41,13 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 // openHeads loads the members' tables, creating those that are missing.
 func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, error) {
 	heads := map[*member]*table.Head{}
+	p.control = &member{Member: p.cfg.Control}
+	p.control.Source, p.control.load.complete = controlSource(p.cfg.Control.Lake), true
+	h, err := p.loadOrCreate(ctx, p.control)
+	if err != nil {
+		return nil, err
+	}
+	heads[p.control] = h
 	for _, m := range p.cfg.Members {
 		mm := &member{Member: m}
 		h, err := p.loadOrCreate(ctx, mm)
@@ -95,24 +106,33 @@ func hasUnsignedBigint(t *capture.Table) bool {
 }
 
 // takeFence sets a number above every one in force on all tables. From then on no other
-// daemon's commit is accepted.
+// daemon's commit is accepted. The control table comes first: of two daemons that take the
+// same number only one gets past it.
 func (p *Pipeline) takeFence(ctx context.Context, heads map[*member]*table.Head) error {
 	highest := int64(0)
 	for _, h := range heads {
 		highest = max(highest, h.Fence)
 	}
 	p.committer.fence = highest + 1
+	h, err := p.setFence(ctx, heads[p.control])
+	if err != nil {
+		return err
+	}
+	heads[p.control] = h
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelTables)
 	fenced := make(chan headOf, len(heads))
 	for m, h := range heads {
+		if m == p.control {
+			continue
+		}
 		g.Go(func() error {
 			h, err := p.setFence(ctx, h)
 			fenced <- headOf{m, h}
 			return err
 		})
 	}
-	err := g.Wait()
+	err = g.Wait()
 	close(fenced)
 	for f := range fenced {
 		heads[f.member] = f.head
@@ -155,13 +175,16 @@ func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, er
 // happened to it before, its creation above all, is not met again in the log.
 func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.Head) error {
 	begun, fresh := false, 0
-	for _, h := range heads {
+	for m, h := range heads {
 		if !h.Begun() {
 			fresh++
 			continue
 		}
 		p.epoch = max(p.epoch, h.Mark.Epoch)
 		p.committer.timeline = max(p.committer.timeline, h.Mark.Timeline)
+		if m == p.control { // its position is that of the newest cut
+			continue
+		}
 		if !begun {
 			p.start, begun = h.Mark.Position.Clone(), true
 			continue
@@ -205,7 +228,7 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	}
 	if !h.Begun() {
 		e := newEpoch(p.epoch, begin)
-		if _, err := p.committer.commitShare(ctx, e, task{member: m}); err != nil {
+		if _, err := p.committer.commitShare(ctx, e, task{member: m, load: m.load.mark()}); err != nil {
 			return err
 		}
 		failpoint("table-begun")
@@ -213,6 +236,9 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	}
 	m.position = h.Mark.Position
 	m.load.complete, m.load.done, m.loaded = h.Mark.Load.Complete, h.Mark.Load.Done, h.Mark.Load.Complete
+	if m.loaded {
+		m.loadedAt = time.Now() // it may just have ended
+	}
 	stats := t.Stats()
 	m.load.before = stats.Rows - stats.DeletedRows
 	return nil

@@ -32,6 +32,8 @@ type Source interface {
 	// Position is where a new pipeline begins: everything that the server has made visible,
 	// with no transaction prepared before it still to be completed.
 	Position(ctx context.Context) (capture.Position, error)
+	// Executed is everything that the server has made visible.
+	Executed(ctx context.Context) (capture.Position, error)
 	// Stream opens the stream behind a position.
 	Stream(start capture.Position, tables []capture.Capture) (Stream, error)
 	// Reader opens a reader of the server that the stream reads.

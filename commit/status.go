@@ -27,6 +27,7 @@ type Status struct {
 	DeliveryDelay  time.Duration
 	CollectedRows  int
 	CollectedBytes int64
+	Cut            Cut           // the newest one that this process has published
 	Tables         []TableStatus // by name
 	Refused        []Refusal
 	Counters       Counters
@@ -44,6 +45,13 @@ func (s Status) Lag() time.Duration {
 		lag = max(lag, silence)
 	}
 	return lag
+}
+
+// Cut is a point at which the control table names a snapshot of every table.
+type Cut struct {
+	Number    int64 // 0: none
+	Published time.Time
+	Position  capture.Position
 }
 
 // TableStatus is what a pipeline knows of one table.
@@ -185,6 +193,7 @@ func (l *loop) publish() {
 	if l.stream != nil {
 		s.Heard = l.stream.Heard()
 	}
+	s.Cut = l.cuts.newest
 	s.DeliveryDelay, s.PendingSince = l.counters.delay, l.inFlight
 	if s.PendingSince.IsZero() {
 		s.PendingSince = l.epoch.began

@@ -191,6 +191,15 @@ func counter(p iceberg.Properties, key string) int64 {
 	return n
 }
 
+// Ages gives for every snapshot in main's history that is retained how many followed it.
+func (h *Head) Ages() map[int64]int {
+	out := map[int64]int{}
+	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
+		out[s.SnapshotID] = len(out)
+	}
+	return out
+}
+
 // Marked is a snapshot with its Mark.
 type Marked struct {
 	Snapshot int64

@@ -189,7 +189,7 @@ func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (
 		return nil, err
 	}
 	return commit.Open(ctx, commit.Config{
-		Pipeline: d.cfg.Pipeline, Members: members, Source: src, Logger: d.logger.With(componentKey, componentCommit),
+		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables:   table.Config{Catalog: lake, Pipeline: d.cfg.Pipeline, IndexDir: d.state.indexDir(), Memory: d.mem, Now: time.Now},
 		Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
 		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: lag, Until: end,

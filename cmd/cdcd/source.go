@@ -94,6 +94,18 @@ func (s *source) Position(ctx context.Context) (capture.Position, error) {
 	return server.Executed, err
 }
 
+// Executed is everything that the server has made visible.
+func (s *source) Executed(ctx context.Context) (capture.Position, error) {
+	server, err := capture.Describe(ctx, s.db)
+	return server.Executed, err
+}
+
+// controlMember places the pipeline's control table.
+func controlMember(c config.Config, lake *table.Embedded) commit.Member {
+	n := table.Name{Namespace: config.ControlNamespace, Table: c.Pipeline}
+	return commit.Member{Lake: n, Location: lake.Location(n)}
+}
+
 // Stream opens the stream behind a position.
 func (s *source) Stream(start capture.Position, tables []capture.Capture) (commit.Stream, error) {
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
@@ -196,7 +208,7 @@ func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target)
 	return out, nil
 }
 
-// lakeTables gives the heads of a pipeline's tables.
+// lakeTables gives the heads of a pipeline's tables, but for its control table.
 func lakeTables(ctx context.Context, lake *table.Embedded, pipeline string) ([]*table.Head, error) {
 	names, err := lake.AllTables(ctx)
 	if err != nil {
@@ -204,6 +216,9 @@ func lakeTables(ctx context.Context, lake *table.Embedded, pipeline string) ([]*
 	}
 	var out []*table.Head
 	for _, n := range names {
+		if n.Namespace == config.ControlNamespace {
+			continue
+		}
 		h, err := table.LoadHead(ctx, table.Config{Catalog: lake, Pipeline: pipeline}, n)
 		switch {
 		case errors.Is(err, table.ErrNotOurs), errors.Is(err, table.ErrOtherPipeline):

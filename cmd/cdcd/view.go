@@ -34,6 +34,7 @@ type statusReport struct {
 	// CommittedTime is when the source committed the newest change that this process brought
 	// into the lake.
 	CommittedTime time.Time      `json:"committed_time,omitzero"`
+	Cut           int64          `json:"cut,omitempty"` // number of the newest cut that this process has published
 	Epoch         int64          `json:"epoch"`
 	Fence         int64          `json:"fence"`
 	LagMS         int64          `json:"lag_ms"` // of the lake behind the newest delivered transaction
@@ -117,7 +118,7 @@ func (v *view) report(pipeline string) statusReport {
 	r.State, r.At = "streaming", s.At
 	r.Delivered, r.Committed = s.Delivered.String(), s.Finished.String()
 	r.CommittedTime = s.CommittedTime
-	r.Epoch, r.Fence, r.LagMS = s.Epoch, s.Fence, s.Lag().Milliseconds()
+	r.Cut, r.Epoch, r.Fence, r.LagMS = s.Cut.Number, s.Epoch, s.Fence, s.Lag().Milliseconds()
 	r.Collected = collected{s.CollectedRows, s.CollectedBytes}
 	c := s.Counters
 	r.Counters = counterReport{c.Transactions, c.Rows, c.LoadedRows, c.Epochs, c.NoDates}

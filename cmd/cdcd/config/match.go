@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// controlNamespace holds the control tables of all pipelines.
-const controlNamespace = "cdcd_control"
+// ControlNamespace holds the control tables of all pipelines, each under its pipeline's name.
+const ControlNamespace = "cdcd_control"
 
 // Target is the Iceberg table that a source table is replicated to.
 type Target struct {
@@ -111,7 +111,7 @@ func CheckTargets(tables map[[2]string]Target) error {
 		if len(from) > 1 {
 			lines = append(lines, fmt.Sprintf("target %s.%s is shared by the tables %s (case does not count)", name[0], name[1], strings.Join(from, ", ")))
 		}
-		if name[0] == controlNamespace {
+		if name[0] == ControlNamespace {
 			lines = append(lines, fmt.Sprintf("target %s.%s of %s is in the namespace of cdcd's own tables", name[0], name[1], strings.Join(from, ", ")))
 		}
 	}

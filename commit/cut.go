@@ -1,0 +1,220 @@
+package commit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"cdcd/capture"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// keepCuts and keepFences bound the records in the control table.
+	keepCuts   = 50
+	keepFences = 20
+	// cutAfter is the number of commits of tables after which a cut is published whatever
+	// the time: cuts are withdrawn only when one is published, and tables expire snapshots
+	// with each commit.
+	cutAfter = 20
+	// cutDepth is how many snapshots of a table may follow the one that a cut names. It
+	// leaves room for cutAfter commits before the table expires it.
+	cutDepth = 60
+)
+
+// cutter publishes cuts: for every table the snapshot that shows the source at one
+// position. It belongs to the loop.
+type cutter struct {
+	records []record // in the control table, as far as known
+	newest  Cut       // that this process has published
+	commits int       // of tables, since
+	number  int64     // of the newest epoch that landed
+}
+
+// cutDue reports whether a cut is to be published now. Nothing may be in flight.
+func (l *loop) cutDue(now time.Time) bool {
+	c := &l.cuts
+	if c.commits == 0 || !l.cuttable(now) {
+		return false
+	}
+	return now.Sub(c.newest.Published) >= l.p.cfg.Interval || c.commits >= cutAfter || l.draining || l.reachedEnd()
+}
+
+// cuttable reports whether the tables show the source at the finished position: all are
+// loaded, and none is ahead.
+func (l *loop) cuttable(now time.Time) bool {
+	for _, m := range l.members {
+		if m.settled == nil || !l.finished.Covers(*m.settled) || !l.finished.Covers(m.position) {
+			return false
+		}
+	}
+	return len(l.members) > 0
+}
+
+// settling is the source's position at a moment, and the members whose load was over then.
+type settling struct {
+	members []*member
+	at      capture.Position
+	err     error
+}
+
+// startSettling asks for the source's position where loads have been over for long enough.
+// An answer that does not come is asked for again.
+func (l *loop) startSettling(ctx context.Context, g *errgroup.Group, now time.Time) {
+	var over []*member
+	for _, m := range l.members {
+		if m.loaded && m.settled == nil && now.Sub(m.loadedAt) >= l.p.cfg.CutSettle {
+			over = append(over, m)
+		}
+	}
+	if l.settling || len(over) == 0 {
+		return
+	}
+	l.settling = true
+	g.Go(func() error {
+		at, err := l.p.cfg.Source.Executed(ctx)
+		l.settlings <- settling{over, at, err}
+		return nil
+	})
+}
+
+func (l *loop) onSettling(s settling, now time.Time) {
+	l.settling = false
+	for _, m := range s.members {
+		if s.err != nil {
+			m.loadedAt = now
+			continue
+		}
+		m.settled = &s.at
+	}
+}
+
+// startCut publishes a cut at the finished position, in the background.
+func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
+	var parts []record
+	for _, m := range l.members {
+		parts = append(parts, record{
+			kind: kindCut, number: l.cuts.number, table: m.Lake.String(), snapshot: m.table.Head().Snapshot, position: l.finished.String(),
+			timeline: l.p.committer.timeline, sourceTime: l.counters.committedTime, recorded: l.p.cfg.Tables.Now(),
+		})
+	}
+	remove := outdated(l.cuts.records, l.p.ages())
+	l.working = true
+	cut := Cut{Number: l.cuts.number, Published: now, Position: l.finished}
+	g.Go(func() error {
+		err := l.p.publish(ctx, cut.Number, cut.Position, parts, remove)
+		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, err: err}
+		return nil
+	})
+}
+
+// cutWork is a cut that was published.
+type cutWork struct {
+	cut            Cut
+	added, removed []record
+}
+
+// publish commits records to the control table.
+func (p *Pipeline) publish(ctx context.Context, number int64, at capture.Position, add, remove []record) error {
+	e, err := p.controlEpoch(number, at, add, remove)
+	if err != nil {
+		return err
+	}
+	defer e.release()
+	_, err = p.committer.commitShare(ctx, e, task{member: p.control, share: e.shares[p.control], load: p.control.load.mark()})
+	return err
+}
+
+// recordFence reads the control table and notes in it who owns the pipeline now.
+func (p *Pipeline) recordFence(ctx context.Context) error {
+	records, err := readControl(ctx, p.control.table.Head())
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	own := record{
+		kind: kindFence, number: p.committer.fence, timeline: p.committer.timeline, recorded: p.cfg.Tables.Now(),
+		position: p.start.String(), owner: fmt.Sprintf("%s, process %d", host, os.Getpid()),
+	}
+	remove := outdated(records, p.ages())
+	if err := p.publish(ctx, p.epoch, p.start, []record{own}, remove); err != nil {
+		return err
+	}
+	p.records = without(append(records, own), remove)
+	return nil
+}
+
+// onCut takes a published cut in.
+func (c *cutter) onCut(w *cutWork) {
+	c.newest, c.commits = w.cut, 0
+	c.records = append(without(c.records, w.removed), w.added...)
+}
+
+// without drops records.
+func without(records, gone []record) []record {
+	type key struct {
+		kind, table string
+		number      int64
+	}
+	drop := map[key]bool{}
+	for _, r := range gone {
+		drop[key{r.kind, r.table, r.number}] = true
+	}
+	return slices.DeleteFunc(records, func(r record) bool { return drop[key{r.kind, r.table, r.number}] })
+}
+
+// ages gives for every member how many snapshots follow each one it retains.
+func (p *Pipeline) ages() map[string]map[int64]int {
+	out := map[string]map[int64]int{}
+	for _, m := range p.members {
+		out[m.Lake.String()] = m.table.Head().Ages()
+	}
+	return out
+}
+
+// outdated gives the records that are to be withdrawn before another cut is published:
+// those of cuts beyond the bound, and of cuts that name a snapshot which its table has
+// expired or soon will. ages has the retained snapshots of every table that is written.
+func outdated(records []record, ages map[string]map[int64]int) []record {
+	cuts, fences := map[int64]bool{}, map[int64]bool{}
+	gone := map[int64]bool{}
+	for _, r := range records {
+		if r.kind == kindFence {
+			fences[r.number] = true
+			continue
+		}
+		cuts[r.number] = true
+		known, written := ages[r.table]
+		age, retained := known[r.snapshot]
+		if written && (!retained || age > cutDepth) {
+			gone[r.number] = true
+		}
+	}
+	oldCuts, oldFences := beyond(cuts, keepCuts-1), beyond(fences, keepFences)
+	var out []record
+	for _, r := range records {
+		if r.kind == kindFence && oldFences[r.number] || r.kind == kindCut && (oldCuts[r.number] || gone[r.number]) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// beyond gives all numbers but the newest ones.
+func beyond(numbers map[int64]bool, keep int) map[int64]bool {
+	sorted := make([]int64, 0, len(numbers))
+	for n := range numbers {
+		sorted = append(sorted, n)
+	}
+	slices.Sort(sorted)
+	out := map[int64]bool{}
+	for _, n := range sorted[:max(0, len(sorted)-keep)] {
+		out[n] = true
+	}
+	return out
+}

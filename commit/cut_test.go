@@ -1,0 +1,88 @@
+package commit
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestCuts checks every cut that is published while tables change, load and stand still.
+func TestCuts(t *testing.T) {
+	l := newLab(t, 21, "a", "b", "idle")
+	l.server.add(change{"idle", 1, value("once")})
+	l.churnTables(20, "a", "b")
+	for range 10 {
+		l.mustRun()
+		l.churnTables(8, "a", "b")
+	}
+	l.mustRun()
+	if n := l.checkCuts(); n < 5 {
+		t.Errorf("only %d cuts", n)
+	}
+	l.check()
+	l.mem.AssertSize(t, 0)
+}
+
+// TestCutsWhileRunning publishes cuts at every opportunity during one run.
+func TestCutsWhileRunning(t *testing.T) {
+	l := newLab(t, 22, "a", "b")
+	cfg := l.cfg
+	cfg.Members = l.members()
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- p.Run(context.Background(), stop) }()
+	for range 40 {
+		l.churn(2)
+		_ = pause(context.Background(), 5*time.Millisecond)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := l.checkCuts(); n < 3 {
+		t.Errorf("only %d cuts", n)
+	}
+}
+
+// TestOutdated checks which records are withdrawn.
+func TestOutdated(t *testing.T) {
+	ages := map[string]map[int64]int{"s.a": {100: 0, 99: 1, 40: cutDepth, 39: cutDepth + 1}}
+	cut := func(number int64, name string, snapshot int64) record {
+		return record{kind: kindCut, number: number, table: name, snapshot: snapshot}
+	}
+	records := []record{
+		cut(1, "s.a", 7), cut(1, "s.b", 1), // expired: the whole cut goes
+		cut(2, "s.a", 39), // expires soon
+		cut(3, "s.a", 40), cut(4, "s.a", 100),
+		cut(5, "s.gone", 1), // a table that is not written any more expires nothing
+		{kind: kindFence, number: 1}, {kind: kindFence, number: 2},
+	}
+	got := map[int64]int{}
+	for _, r := range outdated(records, ages) {
+		if r.kind != kindCut {
+			t.Errorf("%+v", r)
+		}
+		got[r.number]++
+	}
+	if len(got) != 2 || got[1] != 2 || got[2] != 1 {
+		t.Errorf("withdrawn: %v", got)
+	}
+	var many []record
+	for n := range int64(keepCuts + 10) {
+		many = append(many, cut(n, "s.a", 100), record{kind: kindFence, number: n})
+	}
+	cuts, fences := 0, 0
+	for _, r := range outdated(many, ages) {
+		if r.kind == kindCut {
+			cuts++
+		} else {
+			fences++
+		}
+	}
+	if cuts != 11 || fences != keepCuts+10-keepFences {
+		t.Errorf("%d cuts and %d fences withdrawn", cuts, fences)
+	}
+}
