@@ -89,3 +89,28 @@ func (c *catchUpReader) flush() error {
 	c.entries, c.files = nil, nil
 	return err
 }
+
+// version names the head's snapshot to the index.
+func (h *Head) version() keyindex.Version {
+	s := h.meta.CurrentSnapshot()
+	if s == nil {
+		return keyindex.Version{}
+	}
+	return keyindex.Version{Snapshot: s.SnapshotID, Sequence: s.SequenceNumber}
+}
+
+// follows reports whether the head's snapshot is that of a version or came after it. Where
+// the history does not reach back so far, the version is older than what is retained.
+func (h *Head) follows(v keyindex.Version) bool {
+	if v.Snapshot == 0 {
+		return true
+	}
+	oldest := h.meta.CurrentSnapshot()
+	for s := oldest; s != nil; s = parentOf(h.meta, s) {
+		if s.SequenceNumber <= v.Sequence {
+			return s.SnapshotID == v.Snapshot
+		}
+		oldest = s
+	}
+	return oldest != nil && oldest.ParentSnapshotID != nil
+}

@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
 	if t.content, err = loadContent(h, fileio.Disk{}); err != nil {
 		return nil, err
 	}
-	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h))
+	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h), h.follows)
 	if err != nil {
 		return nil, fmt.Errorf("%s: open key index: %w", h.Name, err)
 	}
@@ -284,6 +284,7 @@ func removeOldMetadata(old, now *Head) error {
 // Close puts the key index on disk for the next Open.
 func (t *Table) Close() error {
 	l := &liveness{Table: t}
+	t.index.Reflect(t.head.version())
 	return errors.Join(t.index.Close(l), l.err)
 }
 
@@ -313,6 +314,7 @@ func (t *Table) addToIndex(entries []keyindex.Entry, files []string) error {
 		completes[i] = t.index.File(path)
 	}
 	l := &liveness{Table: t}
+	t.index.Reflect(t.head.version())
 	err := t.index.Add(entries, completes, l)
 	return errors.Join(l.err, err)
 }

@@ -11,7 +11,8 @@
 // caller's [Liveness], which knows the snapshot: an entry is live when its file is live and
 // the file's deletion vector does not have its position. So the index is right for every
 // snapshot whose live files are all covered, and following a commit means adding the new
-// files.
+// files. It cannot go back: merging drops entries that are dead, and [Version] says since
+// which snapshot.
 //
 // A table has at most one live row a key in every snapshot. Finding two is a broken
 // invariant, reported as [ErrTwoLive].

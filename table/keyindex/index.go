@@ -35,7 +35,18 @@ type Index struct {
 	covered  map[uint32]bool
 	runs     []*run // newest first
 	next     int    // number of the next run file
+	version  Version
 }
+
+// Version names the snapshot whose dead rows the index may have forgotten. In an older one
+// they are live.
+type Version struct {
+	Snapshot int64 `json:"snapshot"` // 0: none
+	Sequence int64 `json:"sequence"` // its sequence number
+}
+
+// Reflect notes which snapshot the Liveness of the following calls shows.
+func (x *Index) Reflect(v Version) { x.version = v }
 
 // Secret keys the hash of the table's keys.
 func (x *Index) Secret() rowset.Secret { return x.secret }

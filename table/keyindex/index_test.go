@@ -120,7 +120,7 @@ func (l *lake) reopen(t *rapid.T, dir string, clean bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, discarded, err := Open(dir, "t")
+	x, discarded, err := Open(dir, "t", always)
 	if err != nil || discarded != nil {
 		t.Fatal(err, discarded)
 	}
@@ -153,7 +153,7 @@ func TestIndexAgainstModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		x, _, err := Open(dir, "t")
+		x, _, err := Open(dir, "t", always)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,13 +217,13 @@ func TestDamageIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			build(t, dir, 10)
-			if x, discarded, err := Open(dir, "t"); err != nil || discarded != nil || x.Len() != 10 {
+			if x, discarded, err := Open(dir, "t", always); err != nil || discarded != nil || x.Len() != 10 {
 				t.Fatal("before damage:", discarded, err)
 			}
 			if err := damage(dir); err != nil {
 				t.Fatal(err)
 			}
-			x, discarded, err := Open(dir, "t")
+			x, discarded, err := Open(dir, "t", always)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,10 +234,29 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
+// TestVersion checks that the version is kept, and that an index which the table's snapshot
+// does not follow is discarded.
+func TestVersion(t *testing.T) {
+	dir, v := t.TempDir(), Version{Snapshot: 7, Sequence: 3}
+	x, _, err := Open(dir, "t", always)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Reflect(v)
+	if err := errors.Join(x.Add([]Entry{{File: x.File("a")}}, []uint32{0}, all{}), x.Close(all{})); err != nil {
+		t.Fatal(err)
+	}
+	var asked Version
+	x, discarded, err := Open(dir, "t", func(v Version) bool { asked = v; return false })
+	if err != nil || discarded == nil || x.Len() != 0 || asked != v {
+		t.Errorf("asked for %v, discarded %v, %d entries, %v", asked, discarded, x.Len(), err)
+	}
+}
+
 func TestOtherTableIsDiscarded(t *testing.T) {
 	dir := t.TempDir()
 	secret := build(t, dir, 10)
-	x, discarded, err := Open(dir, "another")
+	x, discarded, err := Open(dir, "another", always)
 	if err != nil || discarded == nil || x.Len() != 0 {
 		t.Errorf("discarded %v, %d entries, %v", discarded, x.Len(), err)
 	}
@@ -245,6 +264,8 @@ func TestOtherTableIsDiscarded(t *testing.T) {
 		t.Error("the secret was kept")
 	}
 }
+
+func always(Version) bool { return true }
 
 // all is a Liveness that shows everything.
 type all struct{}
@@ -254,7 +275,7 @@ func (all) LiveFile(uint32) bool     { return true }
 
 func build(t testing.TB, dir string, n int) rowset.Secret {
 	t.Helper()
-	x, _, err := Open(dir, "t")
+	x, _, err := Open(dir, "t", always)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +308,7 @@ func flip(path string, at int) error {
 }
 
 func TestTwoLiveRowsAreFound(t *testing.T) {
-	x, _, err := Open(t.TempDir(), "t")
+	x, _, err := Open(t.TempDir(), "t", always)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +336,7 @@ func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{1_000_000} {
 		dir := b.TempDir()
 		build(b, dir, n)
-		x, _, err := Open(dir, "t")
+		x, _, err := Open(dir, "t", always)
 		if err != nil {
 			b.Fatal(err)
 		}

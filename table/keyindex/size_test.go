@@ -13,7 +13,7 @@ import (
 func TestBytes(t *testing.T) {
 	const small, large = 10, 100
 	dir := t.TempDir()
-	x, _, err := Open(dir, "t")
+	x, _, err := Open(dir, "t", always)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestBytes(t *testing.T) {
 func TestMergeMemory(t *testing.T) {
 	const rows = 400_000 // 12.8 MB
 	dir := t.TempDir()
-	x, _, err := Open(dir, "t")
+	x, _, err := Open(dir, "t", always)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type manifest struct {
 	Secret   []byte         `json:"secret"`
 	NextRun  int            `json:"next-run"`
 	NextFile int            `json:"next-file"`
+	Version  Version        `json:"version"`
 	Files    []manifestFile `json:"files"` // those that the runs cover; other numbers are of dead files
 	Runs     []manifestRun  `json:"runs"`
 }
@@ -40,13 +41,14 @@ const (
 )
 
 // Open opens the index in dir, or makes an empty one. identity names what the index is of
-// (the table and its key columns): an index of anything else is thrown away, as is a
-// damaged one. discarded tells why that happened.
-func Open(dir, identity string) (x *Index, discarded, err error) {
+// (the table and its key columns), follows reports whether the table's snapshot comes after
+// one: an index of anything else, or of a snapshot that is not behind the table's, is thrown
+// away, as is a damaged one. discarded tells why that happened.
+func Open(dir, identity string, follows func(Version) bool) (x *Index, discarded, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
-	x, problem := load(dir, identity)
+	x, problem := load(dir, identity, follows)
 	if problem == nil {
 		return x, nil, x.sweep()
 	}
@@ -71,7 +73,7 @@ func empty(dir, identity string) *Index {
 }
 
 // load reads the manifest and maps the runs. Any error means that the index is of no use.
-func load(dir, identity string) (*Index, error) {
+func load(dir, identity string, follows func(Version) bool) (*Index, error) {
 	b, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, err
@@ -84,7 +86,11 @@ func load(dir, identity string) (*Index, error) {
 	if m.Format != format || m.Identity != identity || len(m.Secret) != len(x.secret) {
 		return nil, fmt.Errorf("%w: it is of another table or format", errDamaged)
 	}
+	if !follows(m.Version) {
+		return nil, fmt.Errorf("it is of snapshot %d, which is not in the table's history", m.Version.Snapshot)
+	}
 	x.secret, x.next = rowset.Secret(m.Secret), m.NextRun
+	x.version = m.Version
 	x.paths = make([]string, m.NextFile)
 	for _, f := range m.Files {
 		if int(f.Number) >= m.NextFile {
@@ -129,7 +135,7 @@ func (x *Index) sweep() error {
 
 // writeManifest records the runs on disk.
 func (x *Index) writeManifest() error {
-	m := manifest{Format: format, Identity: x.identity, Secret: x.secret[:], NextRun: x.next, NextFile: len(x.paths)}
+	m := manifest{Format: format, Identity: x.identity, Secret: x.secret[:], NextRun: x.next, NextFile: len(x.paths), Version: x.version}
 	for _, r := range x.runs {
 		if r.name == "" {
 			continue
