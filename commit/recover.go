@@ -195,7 +195,7 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 		p.start = p.start.Intersect(h.Mark.Position)
 	}
 	var now capture.Position
-	if fresh > 0 {
+	if fresh > 0 || !begun {
 		var err error
 		if now, err = p.cfg.Source.Position(ctx); err != nil {
 			return err
