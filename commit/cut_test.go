@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -44,6 +45,49 @@ func TestCutsWhileRunning(t *testing.T) {
 	}
 	if n := l.checkCuts(); n < 3 {
 		t.Errorf("only %d cuts", n)
+	}
+}
+
+// TestPositionNeverShrinks commits an epoch that ends before what a table holds already, as
+// it does for a table that is ahead of the others.
+func TestPositionNeverShrinks(t *testing.T) {
+	l := newLab(t, 23, "a")
+	l.churn(6)
+	l.mustRun()
+	cfg := l.cfg
+	cfg.Members = l.members()
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := p.members[l.server.tables["a"].Name]
+	ahead := m.table.Head().Mark.Position
+	e := newEpoch(100, l.server.position(2))
+	if _, err := p.committer.commitShare(context.Background(), e, task{member: m, load: m.load.mark()}); err != nil {
+		t.Fatal(err)
+	}
+	if at := l.head("a").Mark.Position; !at.Equal(ahead) {
+		t.Errorf("the table was at %s and is at %s", ahead, at)
+	}
+	if err := p.closeTables(false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFenceOfAnother lets a daemon meet its own number, set by another.
+func TestFenceOfAnother(t *testing.T) {
+	l := newLab(t, 24, "a")
+	l.mustRun()
+	p := &Pipeline{cfg: l.cfg, committer: &committer{cfg: l.cfg.Tables, pipeline: "p"}}
+	h := l.head("a")
+	for _, own := range []int64{h.Fence, h.Fence - 1} {
+		p.committer.fence = own
+		if _, err := p.setFence(context.Background(), h); !errors.Is(err, ErrFenced) {
+			t.Errorf("fence %d on a table with %d: %v", own, h.Fence, err)
+		}
+	}
+	if now := l.head("a"); now.Fence != h.Fence {
+		t.Errorf("the fence went from %d to %d", h.Fence, now.Fence)
 	}
 }
 

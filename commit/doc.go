@@ -4,7 +4,7 @@
 // # Protocol
 //
 // Start-up is recovery, and there is no other recovery path. [Open] loads every table,
-// takes the next fence number and sets it on all of them, and only then reads their
+// takes the next fence number, on the control table first, and only then reads their
 // positions. The stream starts at the intersection of the positions; each table drops the
 // transactions that it already has, by membership.
 //

@@ -150,6 +150,9 @@ type headOf struct {
 func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, error) {
 	own := p.committer.fence
 	for range rebaseTries {
+		if h.Fence >= own { // with the same number: another daemon took it at the same time
+			return nil, fmt.Errorf("%s: %w: fence %d", h.Name, ErrFenced, h.Fence)
+		}
 		a, err := table.PrepareFence(ctx, p.cfg.Tables, h, own)
 		if err != nil {
 			return nil, err
@@ -160,8 +163,6 @@ func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, er
 			return nil, err
 		case what == landed:
 			return now, nil
-		case now.Fence >= own: // with the same number: another daemon took it at the same time
-			return nil, fmt.Errorf("%s: %w: fence %d", h.Name, ErrFenced, now.Fence)
 		}
 		h = now // the table moved on under its former owner
 	}
