@@ -41,8 +41,18 @@ func sourceText(c capture.Column, o capture.TypeOptions, text []byte) (out []byt
 		return floatText(f), false
 	case capture.TypeDate, capture.TypeDatetime, capture.TypeTimestamp:
 		return text, o.ZeroDateAsNull && !isDay(text)
+	case capture.TypeTinyInt, capture.TypeSmallInt, capture.TypeMediumInt, capture.TypeInt, capture.TypeBigInt, capture.TypeDecimal:
+		return trimZeros(text), false
 	}
 	return text, false
+}
+
+// trimZeros drops the zeros that ZEROFILL puts before a number.
+func trimZeros(text []byte) []byte {
+	for len(text) > 1 && text[0] == '0' && text[1] != '.' {
+		text = text[1:]
+	}
+	return text
 }
 
 // isDay reports whether text begins with a day that exists.

@@ -333,6 +333,8 @@ func keyComparison(c capture.Column) string {
 		return name + " = UNHEX(?)"
 	case capture.TypeBit:
 		return name + " = CAST(CONV(?, 16, 10) AS UNSIGNED)"
+	case capture.TypeYear:
+		return name + " = LPAD(?, 4, '0')" // '0' is the year 2000
 	}
 	return name + " = ?"
 }

@@ -24,6 +24,13 @@ func TestSourceText(t *testing.T) {
 		{capture.Column{Type: capture.TypeDate}, null, "2024-02-31", "2024-02-31", true},
 		{capture.Column{Type: capture.TypeDatetime}, null, "2024-02-29 00:00:00", "2024-02-29 00:00:00", false},
 		{capture.Column{Type: capture.TypeVarchar}, null, "0000-00-00", "0000-00-00", false},
+		{capture.Column{Type: capture.TypeInt, Unsigned: true}, null, "000042", "42", false}, // ZEROFILL
+		{capture.Column{Type: capture.TypeInt, Unsigned: true}, null, "000000", "0", false},
+		{capture.Column{Type: capture.TypeInt}, null, "-42", "-42", false},
+		{capture.Column{Type: capture.TypeDecimal, Precision: 8, Scale: 2}, null, "000001.50", "1.50", false},
+		{capture.Column{Type: capture.TypeDecimal, Precision: 8, Scale: 2}, null, "000000.50", "0.50", false},
+		{capture.Column{Type: capture.TypeDecimal, Precision: 8, Scale: 2}, null, "-0.50", "-0.50", false},
+		{capture.Column{Type: capture.TypeVarchar}, null, "000042", "000042", false},
 	} {
 		out, isNull := sourceText(c.column, c.options, []byte(c.in))
 		if string(out) != c.out || isNull != c.null {
@@ -107,5 +114,19 @@ func TestSuspects(t *testing.T) {
 	}
 	if len(left) != 3 || left[d(2)] == nil || left[d(3)] == nil || left[d(6)] == nil {
 		t.Error("left:", left.list(9))
+	}
+}
+
+// TestKeyComparison checks the types whose text in a condition means something else than in
+// a result: the server was asked.
+func TestKeyComparison(t *testing.T) {
+	for typ, want := range map[capture.Type]string{
+		capture.TypeYear:   "`a``b` = LPAD(?, 4, '0')",
+		capture.TypeBinary: "`a``b` = UNHEX(?)",
+		capture.TypeInt:    "`a``b` = ?",
+	} {
+		if got := keyComparison(capture.Column{Name: "a`b", Type: typ}); got != want {
+			t.Errorf("%s: %s, want %s", typ, got, want)
+		}
 	}
 }
