@@ -164,7 +164,7 @@ func (c *committer) advance(ctx context.Context, m *member, a *table.Attempt, d 
 	if h.Snapshot != a.Snapshot {
 		return m.table.Refresh(ctx, h)
 	}
-	err := m.table.Advance(a, d, h)
+	err := m.table.Advance(ctx, a, d, h)
 	if errors.Is(err, table.ErrDebris) {
 		l.debris, err = err, nil
 	}

@@ -210,7 +210,7 @@ func parquetWriter(t *testing.T) func(*capture.Batch) {
 		}
 		n++
 		var columns []arrow.Array = b.Record.Columns()
-		if _, err := layout.Write(fileio.Disk{}, filepath.Join(dir, fmt.Sprintf("%d.parquet", n)), columns, nil); err != nil {
+		if _, err := layout.Write(fileio.Disk{}.IO(t.Context()), filepath.Join(dir, fmt.Sprintf("%d.parquet", n)), columns, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

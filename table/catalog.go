@@ -164,7 +164,7 @@ func (e *Embedded) Metadata(ctx context.Context, n Name) (location string, conte
 		if err != nil {
 			return "", nil, false, err
 		}
-		if content, err = (fileio.Disk{}).ReadFile(location); !errors.Is(err, fs.ErrNotExist) {
+		if content, err = (fileio.Disk{}).IO(ctx).ReadFile(location); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"cdcd/table/datafile"
-	"cdcd/table/fileio"
 	"cdcd/table/keyindex"
 	"cdcd/table/rowset"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -52,7 +51,7 @@ type catchUpReader struct {
 func (c *catchUpReader) read(ctx context.Context, f *dataFile) error {
 	number := c.t.index.File(f.path)
 	rows := int64(0)
-	err := datafile.ReadKeys(ctx, fileio.Disk{}, f.path, c.fields, c.t.mem, func(rec arrow.RecordBatch, base int64, ids *array.Int64) error {
+	err := datafile.ReadKeys(ctx, c.t.head.store.IO(ctx), f.path, c.fields, c.t.mem, func(rec arrow.RecordBatch, base int64, ids *array.Int64) error {
 		keys, err := c.keys.Append(nil, rec)
 		if err != nil {
 			return err

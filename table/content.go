@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/apache/iceberg-go"
@@ -45,9 +46,11 @@ type content struct {
 	deletes map[string]*deleteManifest // by path
 }
 
-// loadContent reads all manifests of a head.
-func loadContent(h *Head, fs iceio.IO) (*content, error) {
-	c := &content{fs: fs, files: map[string]*dataFile{}, deletes: map[string]*deleteManifest{}}
+// loadContent reads all manifests of a head. What is read of the content later is read
+// whether or not ctx has ended by then: a commit may follow. Stores bound how long that takes.
+func loadContent(ctx context.Context, h *Head) (*content, error) {
+	fs := h.store.IO(ctx)
+	c := &content{fs: h.store.IO(context.WithoutCancel(ctx)), files: map[string]*dataFile{}, deletes: map[string]*deleteManifest{}}
 	s := h.meta.CurrentSnapshot()
 	if s == nil {
 		return c, nil

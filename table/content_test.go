@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"cdcd/capture"
-	"cdcd/table/fileio"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
@@ -60,7 +59,7 @@ func TestManyCommits(t *testing.T) {
 		if i%60 != 0 && i != commits-1 {
 			continue
 		}
-		loaded, err := loadContent(l.load(), fileio.Disk{})
+		loaded, err := loadContent(context.Background(), l.load())
 		if err != nil {
 			t.Fatal(err)
 		}

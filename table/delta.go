@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cdcd/capture"
-	"cdcd/table/fileio"
 	"cdcd/table/keyindex"
 	"cdcd/table/rowset"
 	"github.com/apache/iceberg-go"
@@ -75,7 +74,7 @@ func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
 	if err != nil {
 		return err
 	}
-	return b.write(batches, folded, before)
+	return b.write(ctx, batches, folded, before)
 }
 
 // replaced is the row that a key had before, if it had one.
@@ -149,7 +148,7 @@ func (b *Builder) Live(file, pos uint32) bool {
 func (b *Builder) LiveFile(file uint32) bool { return b.own[file] != nil || b.t.LiveFile(file) }
 
 // write makes a data file of the rows that are present.
-func (b *Builder) write(batches []*capture.Batch, f *rowset.Folded, before []replaced) error {
+func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced) error {
 	places := make([]int, 0, f.Len())
 	for i, present := range f.Present {
 		if present {
@@ -173,7 +172,7 @@ func (b *Builder) write(batches []*capture.Batch, f *rowset.Folded, before []rep
 		}
 	}()
 	path := b.names.dataFile()
-	file, err := b.t.layout.Write(fileio.Disk{}, path, columns, ids)
+	file, err := b.t.layout.Write(b.t.head.store.IO(ctx), path, columns, ids)
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.t.Name(), err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"cdcd/table/fileio"
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
@@ -33,6 +34,7 @@ type Head struct {
 	Mark     Mark  // zero while Snapshot is 0
 	Source   Source
 	meta     icetable.Metadata
+	store    fileio.Store
 	location string // of the metadata file
 }
 
@@ -57,18 +59,18 @@ func (h *Head) Rows() (total, deleted int64) {
 	return counter(p, "total-records"), counter(p, "total-position-deletes")
 }
 
-// newHead reads a head out of table metadata. pipeline is who asks.
-func newHead(n Name, t *icetable.Table, pipeline string) (*Head, error) {
+// newHead reads a head out of table metadata.
+func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 	meta := t.Metadata()
 	h := &Head{
 		Name: n, UUID: meta.TableUUID(), Schema: meta.CurrentSchema().ID, Spec: meta.DefaultPartitionSpec(),
-		Sequence: meta.LastSequenceNumber(), NextRow: meta.NextRowID(), meta: meta, location: t.MetadataLocation(),
+		Sequence: meta.LastSequenceNumber(), NextRow: meta.NextRowID(), meta: meta, location: t.MetadataLocation(), store: cfg.store(),
 	}
 	props := meta.Properties()
 	switch owner, ours := props[keyPipeline]; {
 	case !ours:
 		return nil, fmt.Errorf("%s: %w", n, ErrNotOurs)
-	case owner != pipeline:
+	case owner != cfg.Pipeline:
 		return nil, fmt.Errorf("%s: %w: %q", n, ErrOtherPipeline, owner)
 	}
 	if meta.Version() < 3 {

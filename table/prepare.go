@@ -32,7 +32,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: build manifest list: %w", h.Name, err)
 	}
-	if err := upload(ctx, append(a.objects, list)); err != nil {
+	if err := upload(ctx, h.store, append(a.objects, list)); err != nil {
 		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
 	}
 	previous := iceberg.Properties{}
@@ -184,7 +184,7 @@ func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*A
 		return nil, err
 	}
 	s.ManifestList = list.path
-	if err := upload(ctx, []object{list}); err != nil {
+	if err := upload(ctx, h.store, []object{list}); err != nil {
 		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
 	}
 	reqs := []icetable.Requirement{

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 
-	"cdcd/table/fileio"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
@@ -22,7 +21,7 @@ type ScanOptions struct {
 // Scan reads the rows that a head shows, through the Iceberg library's reader: nothing of
 // it is used for writing. The caller releases each record.
 func (h *Head) Scan(ctx context.Context, o ScanOptions) (iter.Seq2[arrow.RecordBatch, error], error) {
-	open := func(context.Context) (iceio.IO, error) { return fileio.Disk{}, nil }
+	open := func(ctx context.Context) (iceio.IO, error) { return h.store.IO(ctx), nil }
 	t := icetable.New(h.Name.identifier(), h.meta, h.location, open, nil)
 	opts := []icetable.ScanOption{icetable.WithMaxConcurrency(1)}
 	if o.Snapshot != 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,10 +22,18 @@ import (
 // Config is what tables are opened with.
 type Config struct {
 	Catalog  Catalog
+	Store    fileio.Store // of the tables' files; nil: the local disk
 	Pipeline string
 	IndexDir string // one directory a table goes below it
 	Memory   memory.Allocator
 	Now      func() time.Time
+}
+
+func (c Config) store() fileio.Store {
+	if c.Store == nil {
+		return fileio.Disk{}
+	}
+	return c.Store
 }
 
 // Table is a lake table in its committer's hands: what its current snapshot is made of,
@@ -54,7 +61,7 @@ func LoadHead(ctx context.Context, cfg Config, n Name) (*Head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", n, err)
 	}
-	return newHead(n, t, cfg.Pipeline)
+	return newHead(n, t, cfg)
 }
 
 // Create creates a table for a source table at the given location. It has no snapshot yet.
@@ -80,7 +87,7 @@ func Create(ctx context.Context, cfg Config, n Name, s Source, location string) 
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", n, err)
 	}
-	return newHead(n, t, cfg.Pipeline)
+	return newHead(n, t, cfg)
 }
 
 // previousVersions is how many old metadata files a table keeps. A reader that has just
@@ -103,7 +110,7 @@ func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
 	if err := t.layout.Check(expected); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrForeignShape, err)
 	}
-	if t.content, err = loadContent(h, fileio.Disk{}); err != nil {
+	if t.content, err = loadContent(ctx, h); err != nil {
 		return nil, err
 	}
 	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h), h.follows)
@@ -213,7 +220,7 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", n, err)
 	}
-	return newHead(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg.Pipeline)
+	return newHead(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg)
 }
 
 // Landed reports whether an attempt is part of a head's history: of main, or of the fence
@@ -227,7 +234,7 @@ func (a *Attempt) Landed(h *Head) bool {
 
 // Refresh moves the table to another head, loading all of it.
 func (t *Table) Refresh(ctx context.Context, h *Head) error {
-	c, err := loadContent(h, fileio.Disk{})
+	c, err := loadContent(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -238,7 +245,7 @@ func (t *Table) Refresh(ctx context.Context, h *Head) error {
 
 // Advance moves the table to the head that its own attempt made. What the attempt wrote is
 // taken from memory; nothing is read. The error may be ErrDebris, with which all is done.
-func (t *Table) Advance(a *Attempt, d *Delta, h *Head) error {
+func (t *Table) Advance(ctx context.Context, a *Attempt, d *Delta, h *Head) error {
 	if h.Snapshot != a.Snapshot {
 		return fmt.Errorf("%s: %w", t.Name(), ErrMoved)
 	}
@@ -257,11 +264,11 @@ func (t *Table) Advance(a *Attempt, d *Delta, h *Head) error {
 			return fmt.Errorf("%s: key index: %w", t.Name(), err)
 		}
 	}
-	return removeOldMetadata(old, h)
+	return removeOldMetadata(ctx, old, h)
 }
 
 // removeOldMetadata deletes the metadata files that fell out of the table's log.
-func removeOldMetadata(old, now *Head) error {
+func removeOldMetadata(ctx context.Context, old, now *Head) error {
 	kept := map[string]bool{now.location: true, old.location: true}
 	for e := range now.meta.PreviousFiles() {
 		kept[e.MetadataFile] = true
@@ -271,7 +278,7 @@ func removeOldMetadata(old, now *Head) error {
 		if kept[e.MetadataFile] {
 			continue
 		}
-		if err := (fileio.Disk{}).Remove(e.MetadataFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := now.store.Remove(ctx, e.MetadataFile); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -142,7 +142,7 @@ func (l *lab) commit(parts ...[]*capture.Batch) *Delta {
 	if !a.Landed(h) {
 		l.t.Fatalf("snapshot %d is not in the history after a swap without error", a.Snapshot)
 	}
-	if err := l.table.Advance(a, d, h); err != nil {
+	if err := l.table.Advance(ctx, a, d, h); err != nil {
 		l.t.Fatal(err)
 	}
 	return d

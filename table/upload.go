@@ -19,16 +19,11 @@ type object struct {
 }
 
 // upload writes all objects durably, several at a time.
-func upload(ctx context.Context, objects []object) error {
+func upload(ctx context.Context, store fileio.Store, objects []object) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelUploads)
 	for _, o := range objects {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return (fileio.Disk{}).WriteFile(o.path, o.content)
-		})
+		g.Go(func() error { return store.IO(ctx).WriteFile(o.path, o.content) })
 	}
 	return g.Wait()
 }

@@ -41,13 +41,24 @@ func (l *Layout) Write(fs iceio.WriteFileIO, path string, columns []arrow.Array,
 	}
 	counted := &countingWriter{w: out}
 	meta, err := writeParquet(counted, sh.arrow, record)
-	if err := errors.Join(err, out.Close()); err != nil {
+	if err := errors.Join(err, counted.err); err != nil {
+		return nil, errors.Join(fmt.Errorf("write %s: %w", path, err), drop(out))
+	}
+	if err := out.Close(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return table.DataFileFromMetadata(table.DataFileArgs{
 		Schema: sh.iceberg, Spec: l.spec, FilePath: path, FileSize: counted.n, Format: iceberg.ParquetFile,
 		Metadata: meta, Content: iceberg.EntryContentData, FormatVersion: l.version,
 	})
+}
+
+// drop gives up a file that is not complete, and removes it where the writer can do that.
+func drop(w io.Closer) error {
+	if a, ok := w.(interface{ Abort() error }); ok {
+		return a.Abort()
+	}
+	return w.Close()
 }
 
 // rowIDArray builds the _row_id column.
@@ -87,16 +98,20 @@ func writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (
 	return pw.FileMetadata()
 }
 
-// countingWriter counts what is written, which is the file's size.
+// countingWriter counts what is written, which is the file's size. It keeps the first error
+// to itself: the Parquet writer does not release what it holds when a write fails.
 type countingWriter struct {
-	w io.Writer
-	n int64
+	w   io.Writer
+	n   int64
+	err error
 }
 
 func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
+	if c.err == nil {
+		_, c.err = c.w.Write(p)
+	}
+	c.n += int64(len(p))
+	return len(p), nil
 }
 
 const (

@@ -1,28 +1,58 @@
-package fileio
+package fileio_test
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"cdcd/table/fileio"
+	"cdcd/table/tabletest"
 )
 
-func TestWriteAndRead(t *testing.T) {
+// TestDisk runs in memory where the machine has such, for it syncs a lot.
+func TestDisk(t *testing.T) {
+	tabletest.TestStore(t, func(t *testing.T) (fileio.Store, string) {
+		parent := "/dev/shm"
+		if _, err := os.Stat(parent); err != nil {
+			parent = ""
+		}
+		dir, err := os.MkdirTemp(parent, "cdcd-fileio-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			noneTemporary(t, dir)
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		return fileio.Disk{}, "file://" + dir + "/"
+	})
+}
+
+// noneTemporary checks that nothing is left behind.
+func noneTemporary(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(d.Name(), ".cdcd-tmp-") {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestListLeavesTemporaryFilesOut has a file that a crash left behind.
+func TestListLeavesTemporaryFilesOut(t *testing.T) {
 	dir := t.TempDir()
-	name := "file://" + dir + "/a/b/c.parquet"
-	if err := (Disk{}).WriteFile(name, []byte("content")); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".cdcd-tmp-x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Disk{}.ReadFile(name)
-	if err != nil || string(got) != "content" {
-		t.Errorf("%q, %v", got, err)
-	}
-	if err := (Disk{}).WriteFile(name, []byte("other")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("overwriting: %v", err)
-	}
-	if err := (Disk{}).Remove(name); err != nil {
-		t.Error(err)
+	for o, err := range (fileio.Disk{}).List(t.Context(), dir+"/") {
+		t.Errorf("%v, %v", o, err)
 	}
 }
 
@@ -33,29 +63,13 @@ func TestPath(t *testing.T) {
 		"file:///a/b%20": "/a/b%20",
 		"/a/b":           "/a/b",
 	} {
-		if got, err := Path(in); err != nil || got != want {
+		if got, err := fileio.Path(in); err != nil || got != want {
 			t.Errorf("Path(%q) = %q, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{"s3://b/k", "file://host/a", "::", "a/b", ""} {
-		if got, err := Path(in); err == nil {
+		if got, err := fileio.Path(in); err == nil {
 			t.Errorf("Path(%q) = %q", in, got)
 		}
-	}
-}
-
-func TestReplaceFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state")
-	for _, content := range []string{"one", "two"} {
-		if err := ReplaceFile(path, []byte(content)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != content {
-			t.Errorf("%q, %v", got, err)
-		}
-	}
-	left, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(left) != 1 {
-		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
