@@ -20,6 +20,7 @@ unit: ## unit tests only: seconds, nothing to install
 
 servers:
 	integration/servers/db-server install mysql97 mariadb118
+	integration/servers/s3-server install
 	integration/servers/postgres install
 	integration/servers/iceberg-rest install
 
