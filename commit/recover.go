@@ -67,7 +67,7 @@ func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, er
 		return nil, err
 	}
 	if h != nil {
-		return h, m.takeSource(h)
+		return h, errors.Join(m.checkShape(h), m.takeSource(h))
 	}
 	p.cfg.Logger.Info("creating table", "table", m.Lake.String(), "source", m.name().String())
 	h, createErr := table.Create(ctx, p.cfg.Tables, m.Lake, m.Source, m.Location)
@@ -99,6 +99,15 @@ func (m *member) takeSource(h *table.Head) error {
 	m.Source = was
 	m.Source.Options.ZeroDateAsNull = dates
 	return nil
+}
+
+// checkShape refuses a table that was created and never begun when the source's shape has
+// changed since: the table begins behind the change, so the log will not tell of it.
+func (m *member) checkShape(h *table.Head) error {
+	if h.Begun() || h.Source.SameTable(m.Source) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %s has changed since, and no row of it was loaded yet: load it under another name (tables[].target)", m.Lake, table.ErrOptionsChanged, m.name())
 }
 
 func hasUnsignedBigint(t *capture.Table) bool {
@@ -255,6 +264,9 @@ func (p *Pipeline) adopt(ctx context.Context, n capture.Name) (*member, error) {
 		return nil, err
 	}
 	source, ok, err := p.cfg.Source.Member(ctx, n)
+	if err == nil && ok {
+		err = source.Lake.Check()
+	}
 	if err != nil {
 		p.cfg.Logger.Error("new table is not replicated", "table", n.String(), "err", err)
 		p.refused = append(p.refused, Refusal{n, err.Error()})

@@ -9,6 +9,7 @@ import (
 	"cdcd/capture"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
 )
 
 // Source is what a lake table is a copy of, and the choices made when it was created. They
@@ -24,6 +25,13 @@ func (s Source) property() (string, error) {
 	return string(b), err
 }
 
+// SameTable reports whether two sources have tables of the same shape, as it is recorded.
+func (s Source) SameTable(o Source) bool {
+	a, errA := Source{Table: s.Table}.property()
+	b, errB := Source{Table: o.Table}.property()
+	return errA == nil && errB == nil && a == b
+}
+
 func parseSource(text string) (Source, error) {
 	var s Source
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -36,6 +44,22 @@ func parseSource(text string) (Source, error) {
 func (s Source) Check() error {
 	_, err := icebergSchema(s)
 	return err
+}
+
+// longestElement is how long a name in a directory may be.
+const longestElement = 255
+
+// Check tells why no catalog has a table of that name, nil where one can.
+func (n Name) Check() error {
+	if err := catalog.ValidateTableIdentifier(n.identifier()); err != nil {
+		return fmt.Errorf("the lake takes no table of the name %s: %w", n, err)
+	}
+	for _, part := range n.identifier() {
+		if len(pathElement(part)) > longestElement {
+			return fmt.Errorf("the lake takes no table of the name %s: no directory can be called %s", n, pathElement(part))
+		}
+	}
+	return nil
 }
 
 // reservedNames are columns that Iceberg's readers make up themselves.

@@ -169,7 +169,9 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 	}
 	for _, t := range report.Tables {
 		source := table.Source{Table: t.Table, Options: typeOptions(c)}
-		if err := source.Check(); t.Problem == nil && err != nil {
+		target, _ := c.Match(t.Name.Schema, t.Name.Table)
+		lake := table.Name{Namespace: target.Namespace, Table: target.Table}
+		if err := cmp.Or(source.Check(), lake.Check()); t.Problem == nil && err != nil {
 			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)})
 		}
 	}
