@@ -8,7 +8,7 @@ type bounds struct {
 	ids    uint8 // snapshots and attempts of one table, the first snapshot included
 	fences uint8 // fence numbers: starts of a daemon and of an operator's command
 	limit  faults
-	reuse  bool // a successor adds files that its predecessor uploaded
+	reuse  bool // attempts add files that earlier attempts uploaded
 	loose  bool // the catalog does not compare sequence numbers
 	pinTag bool // requests assert the tag as well
 }
@@ -45,6 +45,7 @@ const (
 	twoDVs                // a deletion vector is added beside the one that the file has
 	reuseAny              // uploads of any earlier fence are reused
 	gcDeadReuse           // a dead attempt of our own no longer protects the file it reused
+	noSequence            // the catalog accepts a sequence number that is taken, and the tag is not asserted
 )
 
 // model is the system: what may happen next, and what must hold.

@@ -86,7 +86,7 @@ func (m *model) verdict(tab *table, a *attempt, id uint8) action {
 		return refusedByBase
 	case m.pinTag && tab.tag != a.tag:
 		return refusedByTag
-	case a.sequence <= tab.sequence && !m.loose:
+	case a.sequence <= tab.sequence && !m.loose && m.without != noSequence:
 		return refusedBySequence
 	}
 	return lands

@@ -65,21 +65,21 @@ func (m *model) rollBack(s *state, t uint8) {
 
 // rewind is the operator's command that sets all tables back to the newest cut: a fence
 // number and a new timeline from the control table, then table by table one commit. One
-// that was overtaken by a daemon's start is begun again.
+// that a daemon's start has overtaken goes on where it can, and may be begun again.
 func (m *model) rewind(s *state) {
-	if s.control.operator == s.control.fence && s.control.fence != 0 {
+	unfinished := s.control.operator != 0
+	if unfinished {
 		for t := range m.tables {
 			m.rewindTable(s, t)
 		}
-		return
 	}
-	if s.control.fence == m.fences || s.control.cut == 0 || !m.cutRetained(s) {
+	if s.control.cut == 0 || s.control.fence == m.fences || s.control.operator == s.control.fence || !m.cutRetained(s) {
 		return
 	}
 	next := *s
 	next.control.fence++
 	next.control.operator = next.control.fence
-	if s.control.operator == 0 {
+	if !unfinished {
 		if s.spent.rewinds == m.limit.rewinds {
 			return
 		}

@@ -16,12 +16,6 @@ type result struct {
 	counter []step // that lead to broken
 }
 
-// goal is a kind of state that must be reachable.
-type goal struct {
-	name    string
-	reached func(*model, *state) bool
-}
-
 // print identifies a visited state. Two hashes of 64 bits with their own seeds stand for
 // it: that two of ten million states are taken for one has a chance below 1e-24.
 type print [2]uint64
