@@ -28,16 +28,17 @@ const (
 // position. It belongs to the loop.
 type cutter struct {
 	records []record // in the control table, as far as known
-	newest  Cut       // that this process has published
-	commits int       // of tables, since
-	number  int64     // of the newest epoch that landed
+	newest  Cut      // that this process has published
+	commits int      // of tables, since
+	number  int64    // of the newest epoch that landed
 }
 
-// cutDue reports whether a cut is to be published now. Nothing may be in flight.
+// cutDue reports whether a cut is to be published now, or old ones are to be looked at where
+// none can be. Nothing may be in flight.
 func (l *loop) cutDue(now time.Time) bool {
 	c := &l.cuts
 	if c.commits == 0 || !l.cuttable(now) {
-		return false
+		return c.commits >= cutAfter
 	}
 	return now.Sub(c.newest.Published) >= l.p.cfg.Interval || c.commits >= cutAfter || l.draining || l.reachedEnd()
 }
@@ -91,8 +92,33 @@ func (l *loop) onSettling(s settling, now time.Time) {
 	}
 }
 
-// startCut publishes a cut at the finished position, in the background.
+// startCut publishes a cut at the finished position, in the background. While a table is
+// loaded there is none to publish, but those of before still have to go in time.
 func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
+	parts, remove := l.cutParts(now), outdated(l.cuts.records, l.p.ages())
+	if len(parts)+len(remove) == 0 {
+		l.cuts.commits = 0
+		return
+	}
+	l.working = true
+	cut := Cut{Number: l.cuts.number, Published: now, Position: l.finished}
+	if len(parts) == 0 {
+		cut = l.cuts.newest
+	}
+	number, at := l.cuts.number, l.finished
+	g.Go(func() error {
+		err := l.p.publish(ctx, number, at, parts, remove)
+		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, err: err}
+		return nil
+	})
+}
+
+// cutParts gives the records of a cut at the finished position, none where there can be no
+// cut.
+func (l *loop) cutParts(now time.Time) []record {
+	if !l.cuttable(now) {
+		return nil
+	}
 	var parts []record
 	for _, m := range l.members {
 		parts = append(parts, record{
@@ -100,14 +126,7 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 			timeline: l.p.committer.timeline, sourceTime: l.counters.committedTime, recorded: l.p.cfg.Tables.Now(),
 		})
 	}
-	remove := outdated(l.cuts.records, l.p.ages())
-	l.working = true
-	cut := Cut{Number: l.cuts.number, Published: now, Position: l.finished}
-	g.Go(func() error {
-		err := l.p.publish(ctx, cut.Number, cut.Position, parts, remove)
-		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, err: err}
-		return nil
-	})
+	return parts
 }
 
 // cutWork is a cut that was published.

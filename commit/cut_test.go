@@ -48,6 +48,39 @@ func TestCutsWhileRunning(t *testing.T) {
 	}
 }
 
+// TestCutsGoInTime commits so often that tables expire the snapshots of cuts, while no cut
+// can be published: as during the load of another table.
+func TestCutsGoInTime(t *testing.T) {
+	l := newLab(t, 22, "a", "b")
+	for range 8 {
+		l.churn(10)
+		l.mustRun()
+	}
+	if l.checkCuts() == 0 {
+		t.Fatal("no cuts to begin with")
+	}
+	cfg := l.cfg
+	cfg.Members, cfg.CutSettle = l.members(), time.Hour
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- p.Run(context.Background(), stop) }()
+	for i := range 130 {
+		l.server.add(change{"a", int64(i), value("x")})
+		want := l.server.end()
+		for !p.Status().Finished.Covers(want) {
+			_ = pause(context.Background(), time.Millisecond)
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	l.checkCuts()
+}
+
 // TestPositionNeverShrinks commits an epoch that ends before what a table holds already, as
 // it does for a table that is ahead of the others.
 func TestPositionNeverShrinks(t *testing.T) {
@@ -102,7 +135,8 @@ func TestOutdated(t *testing.T) {
 		cut(2, "s.a", 39), // expires soon
 		cut(3, "s.a", 40), cut(4, "s.a", 100),
 		cut(5, "s.gone", 1), // a table that is not written any more expires nothing
-		{kind: kindFence, number: 1}, {kind: kindFence, number: 2},
+		{kind: kindFence, number: 1},
+		{kind: kindFence, number: 2},
 	}
 	got := map[int64]int{}
 	for _, r := range outdated(records, ages) {
