@@ -43,8 +43,8 @@ func (n Name) identifier() icetable.Identifier {
 // Its schema is the one that Iceberg's JDBC catalog uses.
 type Embedded struct {
 	*sqlcatalog.Catalog
-	db       *sql.DB
-	location string // file:// URL of the warehouse
+	warehouse
+	sqlTables
 }
 
 const (
@@ -53,9 +53,6 @@ const (
 	// lockWait bounds how long a statement waits for another process's write, in ms.
 	lockWait = 10_000
 )
-
-// ErrNoCatalog reports a warehouse in which nothing has been created yet.
-var ErrNoCatalog = errors.New("the warehouse has no catalog yet")
 
 // OpenEmbedded opens the catalog of a warehouse. With create it makes a new one where
 // there is none.
@@ -83,16 +80,11 @@ func OpenEmbedded(location string, create bool) (*Embedded, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, err), db.Close())
 	}
-	return &Embedded{Catalog: cat, db: db, location: strings.TrimSuffix(location, "/")}, nil
+	return &Embedded{cat, newWarehouse(location), sqlTables{db, catalogName, sqliteLocation}}, nil
 }
 
 // Close closes the catalog.
 func (e *Embedded) Close() error { return errors.Join(e.Catalog.Close(), e.db.Close()) }
-
-// Location gives where a table's files belong.
-func (e *Embedded) Location(n Name) string {
-	return e.location + "/" + pathElement(n.Namespace) + "/" + pathElement(n.Table)
-}
 
 // pathElement makes a name fit for a path that nobody needs to escape: readers differ in
 // whether they unescape locations.
@@ -109,55 +101,38 @@ func pathElement(s string) string {
 	return b.String()
 }
 
-// Namespaces lists all namespaces.
+// Namespaces lists the namespaces of one level.
 func (e *Embedded) Namespaces(ctx context.Context) ([]string, error) {
-	list, err := e.ListNamespaces(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]string, len(list))
-	for i, n := range list {
-		out[i] = strings.Join(n, ".")
-	}
-	return out, nil
+	return namespaces(ctx, e.Catalog)
 }
 
 // TableNames lists the tables of a namespace.
 func (e *Embedded) TableNames(ctx context.Context, namespace string) ([]string, error) {
-	var out []string
-	for ident, err := range e.ListTables(ctx, icetable.Identifier{namespace}) {
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ident[len(ident)-1])
-	}
-	return out, nil
+	return tableNames(ctx, e.Catalog, namespace)
 }
 
-// AllTables lists the tables of all namespaces.
-func (e *Embedded) AllTables(ctx context.Context) ([]Name, error) {
-	namespaces, err := e.Namespaces(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []Name
-	for _, ns := range namespaces {
-		tables, err := e.TableNames(ctx, ns)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range tables {
-			out = append(out, Name{ns, t})
-		}
-	}
-	return out, nil
+// AllTables lists the tables of these namespaces.
+func (e *Embedded) AllTables(ctx context.Context) ([]Name, error) { return allTables(ctx, e) }
+
+// sqlTables finds metadata files in the database of a catalog of Iceberg's JDBC schema.
+type sqlTables struct {
+	db      *sql.DB
+	catalog string // its name in the rows
+	query   string // of the metadata file by catalog, namespace and table
 }
+
+const (
+	sqliteLocation = `SELECT metadata_location FROM iceberg_tables
+		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
+	postgresLocation = `SELECT metadata_location FROM iceberg_tables
+		WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3 AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
+)
 
 // Metadata gives a table's current metadata file and its content. ok is false where there
 // is no such table.
-func (e *Embedded) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {
+func (s *sqlTables) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {
 	for range metadataTries {
-		location, err = e.MetadataLocation(ctx, n)
+		location, err = s.metadataLocation(ctx, n)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			return "", nil, false, nil
 		}
@@ -175,12 +150,10 @@ func (e *Embedded) Metadata(ctx context.Context, n Name) (location string, conte
 // before it could be read.
 const metadataTries = 3
 
-// MetadataLocation gives a table's current metadata file.
-func (e *Embedded) MetadataLocation(ctx context.Context, n Name) (string, error) {
+// metadataLocation gives a table's current metadata file.
+func (s *sqlTables) metadataLocation(ctx context.Context, n Name) (string, error) {
 	var location sql.NullString
-	err := e.db.QueryRowContext(ctx, `SELECT metadata_location FROM iceberg_tables
-		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`,
-		catalogName, namespaceKey(n.Namespace), n.Table).Scan(&location)
+	err := s.db.QueryRowContext(ctx, s.query, s.catalog, namespaceKey(n.Namespace), n.Table).Scan(&location)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, n)
 	}

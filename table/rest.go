@@ -1,0 +1,130 @@
+package table
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"cdcd/table/fileio"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/catalog/rest"
+)
+
+// REST is a catalog behind Iceberg's REST protocol.
+type REST struct {
+	remote
+	client *rest.Catalog
+}
+
+// RESTConfig says where a REST catalog is and who we are to it.
+type RESTConfig struct {
+	URI        string // without /v1
+	Warehouse  string // what the server calls the warehouse; "": its only one
+	Credential string // client id:client secret, for a token
+	TokenURI   string // that gives the token; "": the catalog's own
+	Scope      string // of the token; "": catalog
+	Token      string // instead of a credential
+	Location   string // of the warehouse
+}
+
+// OpenREST opens a catalog behind Iceberg's REST protocol.
+func OpenREST(ctx context.Context, c RESTConfig) (*REST, error) {
+	fileio.Install()
+	options := []rest.Option{
+		rest.WithTransportFactory(newTransport), rest.WithWarehouseLocation(c.Warehouse), rest.WithScope(c.Scope),
+		rest.WithCredential(c.Credential), rest.WithOAuthToken(c.Token),
+		// A Mark is looked for along all of main's history, which has few refs.
+		rest.WithAdditionalProps(iceberg.Properties{"snapshot-loading-mode": string(rest.SnapshotModeAll)}),
+	}
+	if c.TokenURI != "" {
+		u, err := url.Parse(c.TokenURI)
+		if err != nil {
+			return nil, fmt.Errorf("token endpoint: %w", err)
+		}
+		options = append(options, rest.WithAuthURI(u))
+	}
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	cat, err := rest.NewCatalog(ctx, catalogName, c.URI, options...)
+	if err != nil {
+		return nil, fmt.Errorf("catalog %s: %w", c.URI, refused(err))
+	}
+	return &REST{remote{cat, newWarehouse(c.Location)}, cat}, nil
+}
+
+// refused marks the errors of a server that does not let us in.
+func refused(err error) error {
+	if errors.Is(err, rest.ErrUnauthorized) || errors.Is(err, rest.ErrForbidden) {
+		return fmt.Errorf("%w: %w", ErrCatalogAccess, err)
+	}
+	if !errors.Is(err, rest.ErrOAuthError) {
+		return err
+	}
+	// The library tells an endpoint that says no from one that does not answer by text only.
+	for _, code := range []string{"invalid_client", "invalid_grant", "invalid_scope", "unauthorized_client", "access_denied"} {
+		if strings.Contains(err.Error(), code) {
+			return fmt.Errorf("%w: %w", ErrCatalogAccess, err)
+		}
+	}
+	return err
+}
+
+// Metadata gives a table's current metadata file and its content, as the server tells it.
+func (r *REST) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {
+	t, err := r.LoadTable(ctx, n.identifier())
+	if errors.Is(err, catalog.ErrNoSuchTable) || errors.Is(err, catalog.ErrNoSuchNamespace) {
+		return "", nil, false, nil
+	}
+	if err != nil {
+		return "", nil, false, err
+	}
+	content, err = json.Marshal(t.Metadata())
+	return t.MetadataLocation(), content, err == nil, err
+}
+
+// Close lets go of the connections.
+func (r *REST) Close() error { return r.client.Close() }
+
+// accessDelegation is the header by which the library asks for credentials of the object
+// store. We have our own.
+const accessDelegation = "X-Iceberg-Access-Delegation"
+
+const (
+	handshakePatience = 10 * time.Second
+	idleFor           = 90 * time.Second
+	idleConnections   = 16
+)
+
+// transport sends each request of a catalog's client to the server that it is meant for, once.
+// net/http repeats a request only where nothing of it was sent.
+type transport struct{ http.RoundTripper }
+
+// newTransport is a rest.TransportFactory.
+func newTransport(config *tls.Config) (http.RoundTripper, func()) {
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
+		DialContext:         (&net.Dialer{Timeout: connectPatience}).DialContext,
+		TLSHandshakeTimeout: handshakePatience, ResponseHeaderTimeout: callPatience,
+		MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: idleFor,
+	}
+	return transport{t}, t.CloseIdleConnections
+}
+
+// RoundTrip sends a request. A redirection is an error: following it would send a commit
+// twice, and our token to somebody else.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Del(accessDelegation)
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err != nil || resp.StatusCode < http.StatusMultipleChoices || resp.StatusCode >= http.StatusBadRequest {
+		return resp, err
+	}
+	return nil, errors.Join(fmt.Errorf("the catalog redirects to %q: if it is there, say so in catalog.uri", resp.Header.Get("Location")), resp.Body.Close())
+}

@@ -1,0 +1,171 @@
+package table_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"cdcd/table"
+	icetable "github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+)
+
+// restServer answers a REST client's greeting, and its commits as the test wants.
+type restServer struct {
+	*httptest.Server
+	commits  atomic.Int32
+	delegate atomic.Bool // a request asked for credentials of the store
+}
+
+func newRESTServer(t *testing.T, commit http.HandlerFunc) *restServer {
+	t.Helper()
+	s := &restServer{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"defaults":{},"overrides":{}}`) })
+	mux.HandleFunc("POST /v1/namespaces/shop/tables/orders", func(w http.ResponseWriter, r *http.Request) {
+		s.commits.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		commit(w, r)
+	})
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Iceberg-Access-Delegation") != "" {
+			s.delegate.Store(true)
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func openREST(t *testing.T, c table.RESTConfig) *table.REST {
+	t.Helper()
+	r, err := table.OpenREST(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func hangUp(w http.ResponseWriter) net.Conn {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	return conn
+}
+
+// TestRESTCommitsOnce damages the answers to commits. Each is an error, and none makes the
+// client send the commit again: what became of it is for the committer to find out.
+func TestRESTCommitsOnce(t *testing.T) {
+	damages := map[string]http.HandlerFunc{
+		"hangs up": func(w http.ResponseWriter, _ *http.Request) { _ = hangUp(w).Close() },
+		"resets": func(w http.ResponseWriter, _ *http.Request) {
+			conn := hangUp(w)
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		},
+		"is cut short": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte(`{"metadata`))
+		},
+		"is empty": func(http.ResponseWriter, *http.Request) {},
+		"redirects": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		},
+	}
+	for _, code := range []int{400, 401, 403, 404, 408, 409, 429, 500, 502, 503, 504} {
+		damages[fmt.Sprint(code)] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			s := newRESTServer(t, damage)
+			r := openREST(t, table.RESTConfig{URI: s.URL})
+			const times = 3 // the connection is used again after the first
+			for n := range times {
+				_, _, err := r.CommitTable(t.Context(), icetable.Identifier{"shop", "orders"}, []icetable.Requirement{icetable.AssertTableUUID(uuid.New())}, nil)
+				if err == nil {
+					t.Error("no error")
+				}
+				if sent := s.commits.Load(); int(sent) != n+1 {
+					t.Fatalf("%d requests for %d commits", sent, n+1)
+				}
+			}
+			if s.delegate.Load() {
+				t.Error("asks for credentials that nobody uses")
+			}
+		})
+	}
+}
+
+// TestRESTKeepsItsToken lets a catalog redirect to another server.
+func TestRESTKeepsItsToken(t *testing.T) {
+	var stolen atomic.Bool
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stolen.Store(r.Header.Get("Authorization") != "")
+	}))
+	defer thief.Close()
+	s := newRESTServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "Bearer secret" {
+			t.Errorf("Authorization: %q", got)
+		}
+		http.Redirect(w, r, thief.URL, http.StatusPermanentRedirect)
+	})
+	r := openREST(t, table.RESTConfig{URI: s.URL, Token: "secret"})
+	_, _, err := r.CommitTable(t.Context(), icetable.Identifier{"shop", "orders"}, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "the catalog redirects to") {
+		t.Error(err)
+	}
+	if stolen.Load() {
+		t.Error("the token went to another server")
+	}
+}
+
+// TestRESTAccess opens catalogs that do not let us in, and one that is not there.
+func TestRESTAccess(t *testing.T) {
+	answer := func(code int, body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			fmt.Fprint(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for name, x := range map[string]struct {
+		c      table.RESTConfig
+		denied bool
+	}{
+		"unauthorized":      {table.RESTConfig{URI: answer(401, "{}")}, true},
+		"forbidden":         {table.RESTConfig{URI: answer(403, "{}"), Token: "secret"}, true},
+		"unknown client":    {table.RESTConfig{URI: answer(401, `{"error":"invalid_client"}`), Credential: "me:secret"}, true},
+		"broken":            {table.RESTConfig{URI: answer(500, "{}"), Credential: "me:secret"}, false},
+		"nobody":            {table.RESTConfig{URI: "http://127.0.0.1:1"}, false},
+		"nobody has tokens": {table.RESTConfig{URI: answer(200, "{}"), Credential: "me:secret", TokenURI: "http://127.0.0.1:1/token"}, false},
+	} {
+		_, err := table.OpenREST(t.Context(), x.c)
+		if err == nil || errors.Is(err, table.ErrCatalogAccess) != x.denied || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestJDBCAddress(t *testing.T) {
+	for _, uri := range []string{"mysql://me:secret@db/lake", "postgres://me:sec/ret@db/lake", "postgres://me:secret@db:port/lake"} {
+		_, err := table.OpenJDBC(t.Context(), table.JDBCConfig{URI: uri})
+		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "ret@") {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+	var network net.Error
+	_, err := table.OpenJDBC(t.Context(), table.JDBCConfig{URI: "postgres://me:secret@127.0.0.1:1/lake", Name: "cdcd"})
+	if !errors.As(err, &network) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
