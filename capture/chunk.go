@@ -35,6 +35,20 @@ type Reader struct {
 // reads from, behind one address. Positions of one say nothing of the other's state.
 var ErrOtherServer = errors.New("the address leads to different servers")
 
+// maxChunkBytes bounds the memory of a chunk of more than one row.
+const maxChunkBytes = 64 << 20
+
+// TooLarge reports a range whose rows take more memory than a chunk may. A part of it has to
+// be read instead.
+type TooLarge struct {
+	Table Name
+	Rows  int // that were read before the reader gave up, at least two
+}
+
+func (e *TooLarge) Error() string {
+	return fmt.Sprintf("%s: %d rows take more than %d MiB", e.Table, e.Rows, maxChunkBytes>>20)
+}
+
 // OpenReader connects to the server that the stream reads, which is named as Stream.Server
 // gives it.
 func OpenReader(ctx context.Context, src Source, flavor Flavor, server string, mem memory.Allocator) (*Reader, error) {
@@ -125,7 +139,7 @@ func rawTargets(n int) ([]sql.RawBytes, []any) {
 }
 
 // Read reads a range of a table in a state that contains at least the transactions of
-// after.
+// after. The error is a *TooLarge where the range has to be read in parts.
 func (r *Reader) Read(ctx context.Context, c Capture, within Range, after Position) (*Chunk, error) {
 	chunk := &Chunk{Range: within}
 	err := r.view(ctx, after, func() (err error) {
@@ -295,6 +309,9 @@ func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
 			}
 		}
 		b.closeRow(OpLoad, time.Time{})
+		if n := len(b.ops); n > 1 && b.bytes() > maxChunkBytes {
+			return &TooLarge{b.table.Name, n}
+		}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func columnParser(c Column, dt arrow.DataType) (parser, error) {
 		return parseDouble, nil
 	case TypeDecimal:
 		if c.Precision > maxDecimal {
-			return parseBytes, nil
+			return parseLongDecimal, nil
 		}
 		scale := c.Scale
 		return func(v *vector, text []byte) error { return parseDecimal(v, text, scale) }, nil
@@ -52,6 +52,15 @@ func columnParser(c Column, dt arrow.DataType) (parser, error) {
 func parseBytes(v *vector, text []byte) error {
 	v.data.appendBytes(text)
 	return nil
+}
+
+// parseLongDecimal takes a decimal number as text. ZEROFILL pads it where it is queried; the
+// log has no padding.
+func parseLongDecimal(v *vector, text []byte) error {
+	for len(text) > 1 && text[0] == '0' && text[1] != '.' {
+		text = text[1:]
+	}
+	return parseBytes(v, text)
 }
 
 func parseBool(v *vector, text []byte) error {

@@ -38,6 +38,8 @@ type fakeServer struct {
 	created map[int][]capture.Name // tables that transactions create
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
+	fits int // rows of a chunk; 0: any number
+
 	failure    error // ends the stream before transaction failAt+1
 	failAt     int
 	failInside bool // or inside of it, after its first part
@@ -335,8 +337,11 @@ func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture
 		v := state[id]
 		cs = append(cs, change{c.Table.Name.Table, id, &v})
 	}
-	high := s.position(s.visible)
+	high, fits := s.position(s.visible), s.fits
 	s.mu.Unlock()
+	if fits > 0 && len(cs) > fits {
+		return nil, &capture.TooLarge{Table: c.Table.Name, Rows: fits + 1}
+	}
 	if err := pause(ctx, time.Duration(s.random(3))*time.Millisecond); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type arrival struct {
 	job    job
 	window window
 	chunk  *capture.Chunk
+	part   bool          // others of the same job follow
 	joined chan struct{} // closed when it has
 }
 
@@ -198,7 +199,9 @@ func (l *load) join(a *arrival, mem memory.Allocator) (*capture.Batch, error) {
 		return nil, fmt.Errorf("%s: %w", a.job.member.name(), err)
 	}
 	delete(l.waiting, l.next)
-	l.next++
+	if !a.part {
+		l.next++
+	}
 	l.complete = len(capture.Gaps(l.done)) == 0
 	close(a.joined)
 	return b, nil

@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -173,27 +174,72 @@ func (s *loaders) read(ctx context.Context) error {
 	}
 }
 
-// readChunk reads one chunk and waits until it has joined an epoch: so each connection
-// holds at most one chunk in memory.
+// readChunk reads one chunk, in parts where its rows are larger than expected, and waits
+// until each has joined an epoch: so each connection holds at most one part in memory.
 func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
+	for rest := []capture.Range{j.within}; len(rest) > 0; {
+		a := &arrival{job: j, joined: make(chan struct{})}
+		var err error
+		if a.window, err = s.openWindow(ctx, j); err != nil {
+			return err
+		}
+		if a.chunk, rest, err = s.readFirst(ctx, r, j.member, rest, a.window.after); err != nil {
+			return err
+		}
+		a.part = len(rest) > 0
+		if err := s.deliver(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *loaders) openWindow(ctx context.Context, j job) (window, error) {
 	o := opening{job: j, reply: make(chan window, 1)}
 	select {
 	case s.openings <- o:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return window{}, context.Cause(ctx)
 	}
-	a := &arrival{job: j, joined: make(chan struct{})}
 	select {
-	case a.window = <-o.reply:
+	case w := <-o.reply:
+		return w, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return window{}, context.Cause(ctx)
 	}
-	if err := s.retry(ctx, r, func() (err error) {
-		a.chunk, err = (*r).Read(ctx, j.member.shape(), j.within, a.window.after)
-		return err
-	}); err != nil {
-		return err
+}
+
+// readFirst reads the first range, or as much of it as fits into memory, and gives what is
+// left.
+func (s *loaders) readFirst(ctx context.Context, r *Reader, m *member, ranges []capture.Range, after capture.Position) (*capture.Chunk, []capture.Range, error) {
+	for {
+		var chunk *capture.Chunk
+		err := s.retry(ctx, r, func() (err error) {
+			chunk, err = (*r).Read(ctx, m.shape(), ranges[0], after)
+			return err
+		})
+		var large *capture.TooLarge
+		if !errors.As(err, &large) {
+			return chunk, ranges[1:], err
+		}
+		whole := ranges[0]
+		var bound capture.Bound
+		last := false
+		if err := s.retry(ctx, r, func() (err error) {
+			bound, last, err = (*r).Bound(ctx, &m.Source.Table, whole, large.Rows/2)
+			return err
+		}); err != nil {
+			return nil, nil, err
+		}
+		if last { // rows are gone meanwhile: it is smaller now
+			continue
+		}
+		ranges = append([]capture.Range{{After: whole.After, UpTo: bound}, {After: bound, UpTo: whole.UpTo}}, ranges[1:]...)
 	}
+}
+
+// deliver hands a chunk to the loop and waits until it has joined an epoch.
+func (s *loaders) deliver(ctx context.Context, a *arrival) error {
 	select {
 	case s.arrivals <- a:
 	case <-ctx.Done():

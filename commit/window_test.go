@@ -47,3 +47,19 @@ func (s *fakeServer) appendLate(tx []change, after time.Duration) {
 		s.visible++
 	})
 }
+
+// TestChunksLargerThanExpected loads tables whose chunks have to be read in parts.
+func TestChunksLargerThanExpected(t *testing.T) {
+	for _, fits := range []int{1, 2, 5} {
+		l := newLab(t, uint64(fits), "a", "b")
+		l.server.fits, l.cfg.ChunkRows = fits, 16
+		l.churn(60)
+		l.mustRun()
+		l.check()
+		l.churn(20)
+		l.mustRun()
+		l.check()
+		l.checkHistory()
+		l.mem.AssertSize(t, 0)
+	}
+}

@@ -113,6 +113,23 @@ func TestLoadWhileChanging(t *testing.T) {
 	})
 }
 
+// TestLoadOfLargeRows loads rows that are far larger than the server's statistics say.
+func TestLoadOfLargeRows(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "large")
+	s.exec(t, "CREATE TABLE large.t (id INT PRIMARY KEY, v LONGBLOB) STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0; ANALYZE TABLE large.t")
+	for id := range 100 {
+		s.exec(t, fmt.Sprintf("INSERT INTO large.t VALUES (%d, REPEAT('%d ', 1000000))", id, 10+id))
+	}
+	p := newPipeline(t, s, "large.t", nil)
+	p.catchUp()
+	r := startEngine(t, "duckdb", p.uri()).query(t, "SELECT count(*), CAST(sum(octet_length(v)) AS BIGINT), count(DISTINCT md5(v)) FROM large.t")
+	want := s.text(t, "SELECT CONCAT('[', COUNT(*), ' ', SUM(LENGTH(v)), ' ', COUNT(DISTINCT MD5(v)), ']') FROM large.t")
+	if got := fmt.Sprint(r.Rows[0]); got != want {
+		t.Errorf("%s in the lake, %s in the source", got, want)
+	}
+}
+
 // TestLoadBehindSemiSync loads a table while commits hang between the log and the engine:
 // the source waits for a replica that never acknowledges, so the stream delivers changes
 // seconds before any SELECT sees them.
