@@ -96,6 +96,6 @@ func (m *model) expand(s *state) []successor {
 
 // emit adds a successor.
 func (m *model) emit(st step, s state, broken invariant) {
-	s.tidy(m.reuse)
+	s.tidy()
 	m.out = append(m.out, successor{st, s, broken})
 }

@@ -32,7 +32,7 @@
 // requests are on their way. Within the bounds, the search is exhaustive. Larger bounds are
 // searched with
 //
-//	go test ./commit/model -run TestLargeBounds -v -timeout 0 -model.large -model.states 20000000
+//	go test ./commit/model -run TestLargeBounds -v -timeout 0 -model.large -model.states 6000000
 //
 // # Invariants
 //

@@ -62,11 +62,8 @@ func fenceGrew(before, after *table) invariant {
 // cutHolds checks a cut that has just been published.
 func (m *model) cutHolds(s *state) invariant {
 	for t := range m.tables {
-		tab, id := &s.tables[t], s.control.members[t]
-		if !tab.known.has(id) {
-			continue // another program has expired it: there is nothing left to read
-		}
-		if named := &tab.history[id]; named.twice != 0 || named.once != s.control.cut&m.touched(t) {
+		named := &s.tables[t].history[s.control.members[t]]
+		if named.twice != 0 || named.once != s.control.cut&m.touched(t) {
 			return i11
 		}
 	}

@@ -33,32 +33,31 @@ type search struct {
 	seeds   [2]maphash.Seed
 	visited map[print]struct{}
 	origins []origin
-	level   []state // those of the current depth; the last ones of origins so far
-	deeper  []state
+	ahead   queue // states that were reached and not yet visited
 }
 
-// run visits at most limit states.
+// run visits states until limit have been reached.
 func (m *model) run(limit int, goals []goal) result {
 	s := &search{model: m, visited: map[print]struct{}{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	r := result{goals: map[string]int{}}
 	first := m.initial()
 	s.add(&first, origin{})
-	for first := 0; len(s.deeper) > 0; r.depth++ {
-		s.level, s.deeper = s.deeper, s.level[:0]
-		for i := range s.level {
-			for _, g := range goals {
-				if _, known := r.goals[g.name]; !known && g.reached(m, &s.level[i]) {
-					r.goals[g.name] = r.depth
-				}
-			}
-			if s.visit(uint32(first+i), &s.level[i], &r); r.broken != holds || len(s.origins) > limit {
-				r.states = len(s.origins)
-				return r
+	deeper := 1 // number of the first state that is farther away than those visited now
+	for number := 0; number < len(s.origins) && len(s.origins) < limit && r.broken == holds; number++ {
+		if number == deeper {
+			r.depth++
+			deeper = len(s.origins)
+		}
+		at := s.ahead.take()
+		for _, g := range goals {
+			if _, known := r.goals[g.name]; !known && g.reached(m, at) {
+				r.goals[g.name] = r.depth
 			}
 		}
-		first += len(s.level)
+		s.visit(uint32(number), at, &r)
+		r.whole = number == len(s.origins)-1
 	}
-	r.states, r.whole, r.depth = len(s.origins), true, r.depth-1
+	r.states = len(s.origins)
 	return r
 }
 
@@ -89,7 +88,7 @@ func (s *search) add(st *state, from origin) bool {
 		return false
 	}
 	s.origins = append(s.origins, from)
-	s.deeper = append(s.deeper, *st)
+	s.ahead.add(*st)
 	return true
 }
 
@@ -108,4 +107,30 @@ func (s *search) steps(number uint32) []step {
 		at = next.state
 	}
 	return steps
+}
+
+// queue holds states in pieces, so that what has been taken is free.
+type queue struct {
+	pieces [][]state
+	taken  int // of the first piece
+}
+
+const piece = 1024
+
+func (q *queue) add(s state) {
+	if n := len(q.pieces); n == 0 || len(q.pieces[n-1]) == piece {
+		q.pieces = append(q.pieces, make([]state, 0, piece))
+	}
+	last := &q.pieces[len(q.pieces)-1]
+	*last = append(*last, s)
+}
+
+// take gives the oldest state; there must be one.
+func (q *queue) take() *state {
+	if q.taken == piece {
+		q.pieces[0] = nil
+		q.pieces, q.taken = q.pieces[1:], 0
+	}
+	q.taken++
+	return &q.pieces[0][q.taken-1]
 }

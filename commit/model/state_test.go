@@ -3,7 +3,7 @@ package model
 // The largest bounds that a state has room for.
 const (
 	maxTables = 2
-	maxIDs    = 7 // snapshots and attempts of one table, the first snapshot included
+	maxIDs    = 5 // snapshots and attempts of one table, the first snapshot included
 	maxNet    = 2 // requests on their way
 )
 
@@ -176,9 +176,8 @@ func (s *state) send(table, id uint8) bool {
 	return false
 }
 
-// tidy gives equal futures equal states: it orders what has no order and forgets what
-// nobody can ask for any more.
-func (s *state) tidy(reuse bool) {
+// tidy orders what has no order, so that states that differ in nothing else are equal.
+func (s *state) tidy() {
 	if s.daemons[0].fence > s.daemons[1].fence {
 		s.daemons[0], s.daemons[1] = s.daemons[1], s.daemons[0]
 	}
@@ -190,26 +189,5 @@ func (s *state) tidy(reuse bool) {
 	a, b := s.net[0], s.net[1]
 	if a.copies == 0 || b.copies > 0 && (b.table < a.table || b.table == a.table && b.id < a.id) {
 		s.net[0], s.net[1] = b, a
-	}
-	for t := range s.tables {
-		s.tidyTable(uint8(t), reuse)
-	}
-}
-
-func (s *state) tidyTable(t uint8, reuse bool) {
-	tab := &s.tables[t]
-	for id := range tab.next {
-		if !tab.known.has(id) {
-			tab.history[id] = snapshot{}
-		}
-		a := &tab.attempts[id]
-		if a.fence == 0 || s.sent(t, id) || s.daemons[0].views[t].attempt == id || s.daemons[1].views[t].attempt == id {
-			continue
-		}
-		kept := attempt{fence: a.fence, file: a.file}
-		if reuse && !tab.landed.has(id) && !tab.gone.has(id) {
-			kept.rows = a.rows
-		}
-		*a = kept
 	}
 }
