@@ -118,16 +118,12 @@ func TestLoadOfLargeRows(t *testing.T) {
 	s := sharedServer(t, mysql97)
 	s.schema(t, "large")
 	s.exec(t, "CREATE TABLE large.t (id INT PRIMARY KEY, v LONGBLOB) STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0; ANALYZE TABLE large.t")
-	for id := range 100 {
+	for id := range 30 {
 		s.exec(t, fmt.Sprintf("INSERT INTO large.t VALUES (%d, REPEAT('%d ', 1000000))", id, 10+id))
 	}
 	p := newPipeline(t, s, "large.t", nil)
 	p.catchUp()
-	r := startEngine(t, "duckdb", p.uri()).query(t, "SELECT count(*), CAST(sum(octet_length(v)) AS BIGINT), count(DISTINCT md5(v)) FROM large.t")
-	want := s.text(t, "SELECT CONCAT('[', COUNT(*), ' ', SUM(LENGTH(v)), ' ', COUNT(DISTINCT MD5(v)), ']') FROM large.t")
-	if got := fmt.Sprint(r.Rows[0]); got != want {
-		t.Errorf("%s in the lake, %s in the source", got, want)
-	}
+	p.oracle("duckdb").equal(t, "large.t")
 }
 
 // TestLoadBehindSemiSync loads a table while commits hang between the log and the engine:
