@@ -49,6 +49,7 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
+	defer stopS3()
 	defer stopShared()
 	return m.Run()
 }
