@@ -107,9 +107,9 @@ func fenceOf(meta icetable.Metadata) (int64, error) {
 	return f, nil
 }
 
-// fenceSnapshot is the snapshot that the fence branch is on, nil where there is none.
-func fenceSnapshot(meta icetable.Metadata) *int64 {
-	if s := meta.SnapshotByName(refFence); s != nil {
+// refSnapshot is the snapshot that a ref is on, nil where there is none.
+func refSnapshot(meta icetable.Metadata, ref string) *int64 {
+	if s := meta.SnapshotByName(ref); s != nil {
 		return &s.SnapshotID
 	}
 	return nil

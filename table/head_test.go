@@ -232,3 +232,38 @@ func TestIcebergSchemaRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestEachRequirementHolds makes changes of which each breaks one requirement alone: none
+// of them may stand in for another, for catalogs differ in what else they check.
+func TestEachRequirementHolds(t *testing.T) {
+	l := openLab(t)
+	l.write(row{id: 1, val: "a"})
+	first := l.load().Snapshot
+	l.write(row{id: 2, val: "b"})
+	for name, change := range map[string]func(){
+		icetable.MainBranch: func() { l.foreignSnapshot(icetable.OpReplace) },
+		refFence:            func() { l.fence(l.load(), l.load().Fence+1) },
+		refPosition: func() {
+			l.foreign(icetable.NewSetSnapshotRefUpdate(refPosition, first, icetable.TagRef, forever, 0, 0))
+		},
+	} {
+		before := l.load()
+		change()
+		tbl, err := l.cat.LoadTable(context.Background(), before.Name.identifier())
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := 0
+		for _, r := range requirements(before) {
+			if err := r.Validate(tbl.Metadata()); err != nil {
+				broken++
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+		if broken != 1 {
+			t.Errorf("%s: %d requirements are broken, want that one", name, broken)
+		}
+	}
+}

@@ -80,7 +80,10 @@ func requirements(h *Head) []icetable.Requirement {
 	return []icetable.Requirement{
 		icetable.AssertTableUUID(h.UUID),
 		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
-		icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta)),
+		icetable.AssertRefSnapshotID(refFence, refSnapshot(h.meta, refFence)),
+		// Where a catalog does not check sequence numbers, this is what refuses a doubled
+		// request that arrives after main was set back.
+		icetable.AssertRefSnapshotID(refPosition, refSnapshot(h.meta, refPosition)),
 		icetable.AssertCurrentSchemaID(h.Schema),
 		icetable.AssertDefaultSpecID(h.Spec),
 	}
@@ -190,7 +193,7 @@ func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*A
 	reqs := []icetable.Requirement{
 		icetable.AssertTableUUID(h.UUID),
 		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
-		icetable.AssertRefSnapshotID(refFence, fenceSnapshot(h.meta)),
+		icetable.AssertRefSnapshotID(refFence, refSnapshot(h.meta, refFence)),
 	}
 	return &Attempt{Head: h, Snapshot: s.SnapshotID, requirements: reqs, updates: updates}, nil
 }

@@ -226,7 +226,7 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 // Landed reports whether an attempt is part of a head's history: of main, or of the fence
 // for an attempt that moves it.
 func (a *Attempt) Landed(h *Head) bool {
-	if s := fenceSnapshot(h.meta); s != nil && *s == a.Snapshot {
+	if s := refSnapshot(h.meta, refFence); s != nil && *s == a.Snapshot {
 		return true
 	}
 	return h.contains(a.Snapshot)
