@@ -146,14 +146,14 @@ func (p *probe) fence(ctx context.Context) error {
 
 // main makes the first snapshot of main, with a tag.
 func (p *probe) main(ctx context.Context) error {
-	fence := fenceSnapshot(p.meta)
+	fence := refSnapshot(p.meta, refFence)
 	err := p.lands(ctx, "the first snapshot of main, with a tag", trial{branch: icetable.MainBranch, tag: true, reqs: []icetable.Requirement{
 		icetable.AssertRefSnapshotID(icetable.MainBranch, nil), icetable.AssertRefSnapshotID(refFence, fence),
 	}})
 	if err != nil {
 		return err
 	}
-	if now := fenceSnapshot(p.meta); now == nil || *now != *fence {
+	if now := refSnapshot(p.meta, refFence); now == nil || *now != *fence {
 		return unfit("a commit to main moves another branch")
 	}
 	return nil
@@ -161,7 +161,7 @@ func (p *probe) main(ctx context.Context) error {
 
 // asserts offers commits of which one requirement does not hold, each.
 func (p *probe) asserts(ctx context.Context) error {
-	current, fence := mainSnapshot(p.meta), fenceSnapshot(p.meta)
+	current, fence := mainSnapshot(p.meta), refSnapshot(p.meta, refFence)
 	same := icetable.AssertTableUUID(p.meta.TableUUID())
 	for _, x := range []struct {
 		what string
