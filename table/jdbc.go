@@ -67,7 +67,7 @@ func newJDBC(ctx context.Context, db *sql.DB, c JDBCConfig) (*JDBC, error) {
 	if err != nil {
 		return nil, denied(err)
 	}
-	return &JDBC{remote{cat, newWarehouse(c.Location)}, sqlTables{db, c.Name, postgresLocation}}, nil
+	return &JDBC{remote{cat, newWarehouse(c.Location), denied}, sqlTables{db, c.Name, postgresLocation}}, nil
 }
 
 // The states of PostgreSQL's errors that are told apart.

@@ -56,55 +56,61 @@ const callPatience = time.Minute
 type remote struct {
 	catalog.Catalog
 	warehouse
+	access func(error) error // marks errors as ErrCatalogAccess that are
 }
 
 // LoadTable loads a table.
 func (r remote) LoadTable(ctx context.Context, ident icetable.Identifier) (*icetable.Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return r.Catalog.LoadTable(ctx, ident)
+	t, err := r.Catalog.LoadTable(ctx, ident)
+	return t, r.access(err)
 }
 
 // CommitTable offers a commit, once.
 func (r remote) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return r.Catalog.CommitTable(ctx, ident, reqs, updates)
+	meta, location, err := r.Catalog.CommitTable(ctx, ident, reqs, updates)
+	return meta, location, r.access(err)
 }
 
 // CreateTable creates a table.
 func (r remote) CreateTable(ctx context.Context, ident icetable.Identifier, schema *iceberg.Schema, opts ...catalog.CreateTableOpt) (*icetable.Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return r.Catalog.CreateTable(ctx, ident, schema, opts...)
+	t, err := r.Catalog.CreateTable(ctx, ident, schema, opts...)
+	return t, r.access(err)
 }
 
 // CreateNamespace creates a namespace.
 func (r remote) CreateNamespace(ctx context.Context, namespace icetable.Identifier, props iceberg.Properties) error {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return r.Catalog.CreateNamespace(ctx, namespace, props)
+	return r.access(r.Catalog.CreateNamespace(ctx, namespace, props))
 }
 
 // DropTable drops a table.
 func (r remote) DropTable(ctx context.Context, ident icetable.Identifier) error {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return r.Catalog.DropTable(ctx, ident)
+	return r.access(r.Catalog.DropTable(ctx, ident))
 }
 
 // Namespaces lists the namespaces of one level.
 func (r remote) Namespaces(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return namespaces(ctx, r.Catalog)
+	out, err := namespaces(ctx, r.Catalog)
+	return out, r.access(err)
 }
 
 // TableNames lists the tables of a namespace.
 func (r remote) TableNames(ctx context.Context, namespace string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	return tableNames(ctx, r.Catalog, namespace)
+	out, err := tableNames(ctx, r.Catalog, namespace)
+	return out, r.access(err)
 }
 
 // AllTables lists the tables of these namespaces.

@@ -35,8 +35,9 @@ const (
 )
 
 // Probe finds out whether commits to a catalog's tables are exactly-once. The error is
-// [ErrCatalogUnfit], with the reason, where they are not.
+// [ErrCatalogUnfit], with the reason, where they are not. A nil store is the local disk.
 func Probe(ctx context.Context, l Lake, store fileio.Store) (err error) {
+	store = Config{Store: store}.store()
 	p := &probe{lake: l, store: store, name: Name{probeNamespace, "probe_" + uuid.NewString()[:8]}}
 	defer func() {
 		if err != nil {
@@ -72,13 +73,13 @@ func unfit(format string, args ...any) error {
 func (p *probe) create(ctx context.Context) error {
 	err := p.lake.CreateNamespace(ctx, icetable.Identifier{p.name.Namespace}, nil)
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
-		return refused(fmt.Errorf("create its namespace: %w", err))
+		return fmt.Errorf("create its namespace: %w", err)
 	}
 	schema := iceberg.NewSchemaWithIdentifiers(0, []int{1}, iceberg.NestedField{ID: 1, Name: "id", Type: iceberg.PrimitiveTypes.Int64, Required: true})
 	_, err = p.lake.CreateTable(ctx, p.name.identifier(), schema, catalog.WithLocation(p.lake.Location(p.name)),
 		catalog.WithProperties(iceberg.Properties{"format-version": "3", keyProbeText: probeText}))
 	if err != nil {
-		return refused(fmt.Errorf("create it: %w", err))
+		return fmt.Errorf("create it: %w", err)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func OpenREST(ctx context.Context, c RESTConfig) (*REST, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog %s: %w", c.URI, refused(err))
 	}
-	return &REST{remote{cat, newWarehouse(c.Location)}, cat}, nil
+	return &REST{remote{cat, newWarehouse(c.Location), refused}, cat}, nil
 }
 
 // refused marks the errors of a server that does not let us in.
