@@ -38,7 +38,8 @@ type problemJSON struct {
 	Repair string `json:"repair,omitempty"`
 }
 
-// Run checks everything that can be checked without writing.
+// Run checks everything that can be checked without writing, but for a scratch table in a
+// catalog that is not ours.
 func (k *checkCmd) Run(ctx context.Context, c console, flags *cli) error {
 	cfg, err := loadConfig(flags.Config, c)
 	if err != nil {
@@ -51,6 +52,11 @@ func (k *checkCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
+	lakeProblems, err := checkCatalog(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	report.Problems = append(report.Problems, lakeProblems...)
 	targets := targetsOf(cfg, report)
 	out := checkReport{
 		OK: len(report.Problems) == 0, Server: fmt.Sprintf("%v %s", report.Server.Flavor, report.Server.Version), Position: report.Server.Executed.String(),

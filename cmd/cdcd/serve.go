@@ -33,7 +33,7 @@ func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if cfg.CatalogEndpoint.Listen == "" {
 		return coded{exitHuman, errors.New("catalog_endpoint.listen is off: there is nothing to serve")}
 	}
-	lake, err := openLake(cfg)
+	lake, err := openLake(ctx, cfg, false)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (l *listeners) serve(ctx context.Context, g *errgroup.Group) {
 }
 
 // listen binds the daemon's sockets.
-func (d *daemon) listen(lake *table.Embedded) (*listeners, error) {
+func (d *daemon) listen(lake table.Lake) (*listeners, error) {
 	l := &listeners{handlers: map[net.Listener]http.Handler{}}
 	bind := func(what, network, address string, h http.Handler) error {
 		if address == "" {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
-	"cdcd/cmd/cdcd/config"
 	"cdcd/table"
 	"github.com/apache/arrow-go/v18/arrow"
 )
@@ -25,7 +23,7 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	lake, err := openLake(cfg)
+	lake, err := openLake(ctx, cfg, false)
 	if err != nil {
 		return err
 	}
@@ -54,17 +52,8 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 	return w.Flush()
 }
 
-// openLake opens the lake for reading.
-func openLake(cfg config.Config) (*table.Embedded, error) {
-	lake, err := table.OpenEmbedded(cfg.Warehouse.Location, false)
-	if errors.Is(err, table.ErrNoCatalog) {
-		return nil, coded{exitLater, fmt.Errorf("%s: %w: cdcd run makes it", cfg.Warehouse.Location, err)}
-	}
-	return lake, err
-}
-
 // lakeHead loads a table by its name in the catalog.
-func lakeHead(ctx context.Context, lake *table.Embedded, pipeline, name string) (*table.Head, error) {
+func lakeHead(ctx context.Context, lake table.Lake, pipeline, name string) (*table.Head, error) {
 	namespace, tableName, ok := strings.Cut(name, ".")
 	if !ok {
 		return nil, coded{exitUsage, fmt.Errorf("%q is not namespace.table", name)}

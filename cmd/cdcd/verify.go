@@ -34,7 +34,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	lake, err := openLake(cfg)
+	lake, err := openLake(ctx, cfg, false)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 
 // tables gives the lake tables to compare: those asked for, or all of the pipeline whose
 // source the configuration wants.
-func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake *table.Embedded) ([]table.Name, error) {
+func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake table.Lake) ([]table.Name, error) {
 	var out []table.Name
 	for _, n := range v.Tables {
 		h, err := lakeHead(ctx, lake, cfg.Pipeline, n)

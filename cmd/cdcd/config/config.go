@@ -25,6 +25,7 @@ type Config struct {
 	Types           Types       `yaml:"types"`
 	State           string      `yaml:"state" check:"required"` // absolute directory of local state
 	Warehouse       Warehouse   `yaml:"warehouse"`
+	Catalog         Catalog     `yaml:"catalog"`
 	CatalogEndpoint Endpoint    `yaml:"catalog_endpoint"`
 	HTTP            Endpoint    `yaml:"http"`
 	Control         Control     `yaml:"control"`
@@ -115,6 +116,7 @@ func Default() Config {
 	return Config{
 		Namespace:       "{schema}",
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
+		Catalog:         Catalog{Type: CatalogEmbedded},
 		CatalogEndpoint: Endpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
 		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 64 << 20},

@@ -181,12 +181,10 @@ func (d *decoder) scalar(path string, at Place, n *yaml.Node, v reflect.Value, f
 		d.report(at, path, "%s", err)
 		return
 	}
-	secret := v.Type() == reflect.TypeFor[Secret]()
-	if secret && refs == 0 && text != "" {
-		d.warnings = append(d.warnings, Warning{at, path, "the secret stands in the file; refer to it by ${cred:NAME}, ${file:/path} or ${env:NAME}"})
-	}
 	if err := setScalar(v, text); err != nil {
 		d.report(at, path, "%s, have %.60q", err, n.Value)
+	} else if refs == 0 && holdsSecret(v) {
+		d.warnings = append(d.warnings, Warning{at, path, "the secret stands in the file; refer to it by ${cred:NAME}, ${file:/path} or ${env:NAME}"})
 	}
 }
 

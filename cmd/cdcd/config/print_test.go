@@ -45,6 +45,15 @@ types:
 state: "/var/lib/cdcd" # /etc/cdcd/cdcd.yaml:4
 warehouse:
   location: "file:///var/lib/cdcd/warehouse" # /etc/cdcd/cdcd.yaml:5
+catalog:
+  type: "embedded" # default
+  uri: "" # default
+  name: "" # default
+  warehouse: "" # default
+  credential: "" # default
+  token_uri: "" # default
+  scope: "" # default
+  token: "" # default
 catalog_endpoint:
   listen: "127.0.0.1:8181" # default
 http:
@@ -147,6 +156,8 @@ func checkPrint(t *testing.T, c Config) {
 		}
 		want := c
 		want.Source.Password = Secret(c.Source.Password.String())
+		want.Catalog.URI = URI(c.Catalog.URI.String())
+		want.Catalog.Credential, want.Catalog.Token = Secret(c.Catalog.Credential.String()), Secret(c.Catalog.Token.String())
 		if diff := cmp.Diff(want, back, equal()); diff != "" {
 			t.Errorf("loads back different:\n%s\n%s", diff, text)
 		}

@@ -32,6 +32,7 @@ func settle(cfg *Config) *settler {
 	s.canon("state", &cfg.State, canonPath)
 	s.canon("warehouse.location", &cfg.Warehouse.Location, canonLocation)
 	s.tls()
+	s.catalog()
 	s.endpoints()
 	s.control()
 	s.memory()
