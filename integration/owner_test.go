@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cdcd/commit"
 )
 
 // twin is a second daemon for the same pipeline, with a state directory and addresses of
@@ -46,17 +48,66 @@ func TestSecondDaemon(t *testing.T) {
 		wantWords(t, f.err, "another daemon", p.path("state"))
 		c.busyFor(t, 20)
 	})
-	t.Run("elsewhere", func(t *testing.T) {
-		q := p.twin()
-		q.set(settings{"source.server_id": 700002})
+	q := p.twin()
+	q.set(settings{"source.server_id": 700002})
+	t.Run("elsewhere, by a supervisor that does not give up", func(t *testing.T) {
+		fence := p.fence()
+		for range 5 {
+			f := q.run("run")
+			if f.code != 75 {
+				t.Errorf("exit %d", f.code)
+			}
+			wantWords(t, f.err, "renewed its lease", "--take-over")
+		}
+		c.busyFor(t, 20)
+		if now := p.fence(); now != fence {
+			t.Errorf("the fence went from %d to %d", fence, now)
+		}
+	})
+	t.Run("elsewhere, by force", func(t *testing.T) {
+		q.flags = []string{"--take-over"}
 		q.start()
 		p.wantExit(75, "fence", `"exit":75`)
 		c.busyFor(t, 100)
-		c.stop(t)
+		c.pause()
 		q.reach()
-		q.verify()
 		q.oracle("duckdb").equal(t, "second.kv", "second.pair")
-		q.stop()
+		c.resume()
+	})
+	t.Run("standing by", func(t *testing.T) {
+		r := p.twin()
+		r.set(settings{"source.server_id": 700003})
+		r.flags = []string{"--standby"}
+		r.launch()
+		eventually(t, 10*time.Second, "it stands by", func() error {
+			if out := r.daemon.output.String(); !strings.Contains(out, "standing by") {
+				return fmt.Errorf("it says %s", out)
+			}
+			return nil
+		})
+		q.kill()
+		began := time.Now()
+		eventually(t, time.Minute, "it takes over", func() error {
+			_, err := r.status()
+			if err == nil && r.fence() <= 1 {
+				err = fmt.Errorf("no fence yet")
+			}
+			return err
+		})
+		const grace = 5 * time.Second
+		took := time.Since(began)
+		t.Logf("taken over %v after the kill", took.Round(100*time.Millisecond))
+		if took > commit.LeaseTime+grace {
+			t.Errorf("that is more than the lease's %v and %v", commit.LeaseTime, grace)
+		}
+		c.stop(t)
+		r.reach()
+		r.verify()
+		r.oracle("duckdb").equal(t, "second.kv", "second.pair")
+		r.stop()
+		r.flags = nil
+		r.start() // a lease that was released is taken at once
+		r.stop()
 	})
 }
 

@@ -27,6 +27,7 @@ type pipeline struct {
 	t       testing.TB
 	server  *server
 	dir     string
+	flags   []string // of cdcd run
 	cfg     map[string]any
 	daemon  *process
 	serve   *process
@@ -126,7 +127,7 @@ func (p *pipeline) start(env ...string) {
 // launch starts the daemon and does not wait for it.
 func (p *pipeline) launch(env ...string) {
 	p.t.Helper()
-	d, err := startProcess(p.command(env, "run"))
+	d, err := startProcess(p.command(env, append([]string{"run"}, p.flags...)...))
 	if err != nil {
 		p.t.Fatal(err)
 	}

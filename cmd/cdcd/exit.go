@@ -49,14 +49,14 @@ func exitCode(err error) int {
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
-		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit,
+		table.ErrOptionsChanged, table.ErrCorrupt,
 	} {
 		if errors.Is(err, human) {
 			return exitHuman
 		}
 	}
 	var network net.Error
-	if errors.Is(err, commit.ErrFenced) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
+	if errors.Is(err, commit.ErrFenced) || errors.Is(err, commit.ErrLeased) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
 		errors.Is(err, syscall.EROFS) || errors.As(err, &network) || errors.Is(err, context.Canceled) {
 		return exitLater
 	}

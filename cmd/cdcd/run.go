@@ -21,6 +21,9 @@ import (
 
 // runCmd is cdcd run.
 type runCmd struct {
+	TakeOver bool `name:"take-over" help:"Take the pipeline over from a daemon that is alive." xor:"owner"`
+	Standby  bool `help:"Wait until the daemon that owns the pipeline is gone, then take over." xor:"owner"`
+
 	Until string `placeholder:"now|GTID" help:"End once everything up to this position, and all loads, are committed."`
 }
 
@@ -45,7 +48,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
-	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool()}
+	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool(), flags: r}
 	return d.run(ctx, r.Until)
 }
 
@@ -101,6 +104,7 @@ func loadConfigFrom(path string, env config.Env, c console) (config.Config, erro
 
 // daemon is cdcd run under way.
 type daemon struct {
+	flags   *runCmd
 	cfg     config.Config
 	logger  *slog.Logger
 	errors  *errorCounter
@@ -112,7 +116,7 @@ type daemon struct {
 }
 
 func (d *daemon) run(ctx context.Context, until string) error {
-	lake, err := openLake(ctx, d.cfg, true)
+	lake, err := table.OpenEmbedded(d.cfg.Warehouse.Location, true)
 	if err != nil {
 		return err
 	}
@@ -128,14 +132,14 @@ func (d *daemon) run(ctx context.Context, until string) error {
 	g.Go(func() error { return d.notify(gctx) })
 	g.Go(func() error {
 		defer cancel()
-		return d.replicate(ctx, gctx, lake, until)
+		return d.leased(ctx, func() error { return d.replicate(ctx, gctx, lake, until) })
 	})
 	return g.Wait()
 }
 
 // replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
 // what is collected is still committed then. ctx ends when something else has failed.
-func (d *daemon) replicate(stop, ctx context.Context, lake table.Lake, until string) error {
+func (d *daemon) replicate(stop, ctx context.Context, lake *table.Embedded, until string) error {
 	opening, cancel := context.WithCancel(stop)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -150,17 +154,14 @@ func (d *daemon) replicate(stop, ctx context.Context, lake table.Lake, until str
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
 	err = p.Run(ctx, stop.Done())
-	switch {
-	case err == nil:
+	if err == nil {
 		d.logger.Info("ended", "position", p.Status().Finished.String())
-	case errors.Is(err, table.ErrCatalogAccess): // it has let us in before
-		return coded{exitLater, err}
 	}
 	return err
 }
 
 // open checks the source, and recovers the pipeline from the lake.
-func (d *daemon) open(ctx context.Context, lake table.Lake, until string) (*commit.Pipeline, error) {
+func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (*commit.Pipeline, error) {
 	from := captureSource(d.cfg)
 	report, err := preflight(ctx, d.cfg)
 	if err != nil {
@@ -172,9 +173,6 @@ func (d *daemon) open(ctx context.Context, lake table.Lake, until string) (*comm
 	if len(report.Problems) > 0 {
 		printProblems(d.console.err, report.Problems)
 		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %s, see above", count(len(report.Problems), "problem"))}
-	}
-	if err := d.probe(ctx, lake); err != nil {
-		return nil, err
 	}
 	db, err := from.Open(nil)
 	if err != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"cdcd/commit"
+	"cdcd/table/fileio"
+)
+
+// leased runs an action while this daemon holds the pipeline's lease, which it renews. Who
+// has lost the lease goes on until the fence stops it: only the fence decides.
+func (d *daemon) leased(ctx context.Context, action func() error) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	lease := commit.NewLease(fileio.Disk{}, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, time.Now)
+	if err := d.takeLease(ctx, lease); err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var renewing sync.WaitGroup
+	renewing.Go(func() { d.renew(background, lease) })
+	err = action()
+	cancel()
+	renewing.Wait()
+	if released := lease.Release(context.WithoutCancel(ctx)); released != nil {
+		d.logger.Warn("the lease is not released; the next daemon waits until it runs out", "err", released)
+	}
+	return err
+}
+
+// standbyPoll is how often a daemon that stands by looks at the lease.
+const standbyPoll = time.Second
+
+// takeLease takes the lease. A daemon that stands by waits until the owner is gone.
+func (d *daemon) takeLease(ctx context.Context, lease *commit.Lease) error {
+	for waiting := false; ; waiting = true {
+		err := lease.Take(ctx, d.flags.TakeOver)
+		if !errors.Is(err, commit.ErrLeased) || !d.flags.Standby {
+			return err
+		}
+		if !waiting {
+			d.logger.Info("standing by", "err", err)
+			d.sdNotify("STATUS=standing by")
+		}
+		select {
+		case <-time.After(standbyPoll):
+		case <-ctx.Done():
+			return fmt.Errorf("standing by: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// renew renews the lease until ctx ends.
+func (d *daemon) renew(ctx context.Context, lease *commit.Lease) {
+	ticker := time.NewTicker(commit.RenewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		err := lease.Renew(ctx)
+		if errors.Is(err, commit.ErrLeased) {
+			d.logger.Warn("another daemon has taken the pipeline over", "err", err)
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			d.logger.Warn("the lease is not renewed: a daemon that stands by may take over", "err", err)
+		}
+	}
+}

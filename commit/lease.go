@@ -1,0 +1,123 @@
+package commit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"cdcd/table/fileio"
+)
+
+// Lease keeps two daemons from taking a pipeline from each other again and again. It is an
+// object beside the tables that its owner renews. Nothing of what is exact rests on it:
+// that is the fence's work, and a lease that lies costs at most a take-over.
+type Lease struct {
+	store fileio.Store
+	name  string // of the object
+	owner string
+	now   func() time.Time
+	tag   fileio.Tag
+	held  bool
+}
+
+// LeaseTime is how long a lease is good for after it was renewed.
+const LeaseTime = 15 * time.Second
+
+// renewals is how often a lease is renewed within its time.
+const renewals = 3
+
+// RenewEvery is how often the owner renews.
+const RenewEvery = LeaseTime / renewals
+
+// ErrLeased reports that another daemon owns the pipeline and is alive.
+var ErrLeased = errors.New("another daemon owns the pipeline")
+
+// leaseRecord is the object's content.
+type leaseRecord struct {
+	Owner    string    `json:"owner"`
+	Renewed  time.Time `json:"renewed"`
+	Released bool      `json:"released,omitempty"`
+	Nonce    string    `json:"nonce"` // no two contents are the same
+}
+
+// NewLease names the lease of a pipeline in a warehouse. owner tells daemons apart: a daemon
+// that is started again under the same name takes its own lease at once.
+func NewLease(store fileio.Store, warehouse, pipeline, owner string, now func() time.Time) *Lease {
+	return &Lease{store: store, name: warehouse + "/_cdcd/" + pipeline + "/lease.json", owner: owner, now: now}
+}
+
+// Take takes the lease. It is ErrLeased while another owner renews it, unless force is set.
+func (l *Lease) Take(ctx context.Context, force bool) error {
+	content, tag, err := l.store.Read(ctx, l.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if l.tag, err = l.store.Put(ctx, l.name, l.record(false)); errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%w: it has just started", ErrLeased)
+		}
+	case err != nil:
+	default:
+		if err := l.free(content, force); err != nil {
+			return err
+		}
+		if l.tag, err = l.store.Replace(ctx, l.name, l.record(false), tag); errors.Is(err, fileio.ErrChanged) {
+			return fmt.Errorf("%w: it has just taken or renewed its lease", ErrLeased)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("take the lease %s: %w", l.name, err)
+	}
+	l.held = true
+	return nil
+}
+
+// free reports whether a lease with this content may be taken.
+func (l *Lease) free(content []byte, force bool) error {
+	var r leaseRecord
+	if err := json.Unmarshal(content, &r); err != nil {
+		return nil // nobody who is alive wrote that
+	}
+	age := l.now().Sub(r.Renewed)
+	if force || r.Released || r.Owner == l.owner || age >= LeaseTime || age < -LeaseTime {
+		return nil
+	}
+	return fmt.Errorf("%w: %s renewed its lease %v ago (run --take-over takes it anyway)", ErrLeased, r.Owner, age.Round(time.Second))
+}
+
+// Renew renews the lease. ErrLeased says that another daemon has taken it.
+func (l *Lease) Renew(ctx context.Context) error {
+	tag, err := l.store.Replace(ctx, l.name, l.record(false), l.tag)
+	switch {
+	case errors.Is(err, fileio.ErrChanged):
+		l.held = false
+		return fmt.Errorf("%w: it took the lease", ErrLeased)
+	case err != nil:
+		return fmt.Errorf("renew the lease %s: %w", l.name, err)
+	}
+	l.tag = tag
+	return nil
+}
+
+// Release lets the next daemon in at once. A lease that another has taken stays as it is.
+func (l *Lease) Release(ctx context.Context) error {
+	if !l.held {
+		return nil
+	}
+	l.held = false
+	_, err := l.store.Replace(ctx, l.name, l.record(true), l.tag)
+	if errors.Is(err, fileio.ErrChanged) {
+		return nil
+	}
+	return err
+}
+
+func (l *Lease) record(released bool) []byte {
+	b, err := json.Marshal(leaseRecord{l.owner, l.now().UTC(), released, rand.Text()})
+	if err != nil {
+		panic("commit: " + err.Error()) // strings and times can be rendered
+	}
+	return b
+}

@@ -1,0 +1,115 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cdcd/table/fileio"
+)
+
+// leaseLab makes leases on one object, under a clock that the test moves.
+type leaseLab struct {
+	dir   string
+	clock atomic.Int64 // seconds
+}
+
+func newLeaseLab(t *testing.T) *leaseLab {
+	l := &leaseLab{dir: filepath.Join(t.TempDir(), "warehouse")}
+	l.clock.Store(1_800_000_000)
+	return l
+}
+
+func (l *leaseLab) lease(owner string) *Lease {
+	return NewLease(fileio.Disk{}, l.dir, "p", owner, func() time.Time { return time.Unix(l.clock.Load(), 0) })
+}
+
+func (l *leaseLab) pass(d time.Duration) { l.clock.Add(int64(d / time.Second)) }
+
+func TestLease(t *testing.T) {
+	ctx := context.Background()
+	l := newLeaseLab(t)
+	first, second := l.lease("one"), l.lease("two")
+	if err := first.Take(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	l.pass(LeaseTime - time.Second)
+	if err := second.Take(ctx, false); !errors.Is(err, ErrLeased) || !strings.Contains(err.Error(), "one renewed its lease 14s ago") {
+		t.Fatalf("a fresh lease was taken: %v", err)
+	}
+	if err := first.Renew(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.lease("one").Take(ctx, false); err != nil {
+		t.Errorf("the owner, started again, does not get its own lease: %v", err)
+	}
+	if err := first.Renew(ctx); !errors.Is(err, ErrLeased) {
+		t.Errorf("a lease that was taken is renewed: %v", err)
+	}
+	l.pass(LeaseTime)
+	if err := second.Take(ctx, false); err != nil {
+		t.Errorf("a lease that ran out is not taken: %v", err)
+	}
+	if err := first.Release(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := first.Take(ctx, false); !errors.Is(err, ErrLeased) {
+		t.Errorf("the release of a lost lease released the owner's: %v", err)
+	}
+	if err := second.Release(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Take(ctx, false); err != nil {
+		t.Errorf("a released lease is not taken: %v", err)
+	}
+	if err := second.Take(ctx, true); err != nil {
+		t.Errorf("a take-over by force failed: %v", err)
+	}
+}
+
+// TestLeaseRace lets many daemons start at once: one gets the lease, in an empty warehouse
+// and where a lease has run out.
+func TestLeaseRace(t *testing.T) {
+	l := newLeaseLab(t)
+	for range 5 {
+		var won atomic.Int32
+		var g sync.WaitGroup
+		for i := range 8 {
+			lease := l.lease(strings.Repeat("x", i+1))
+			g.Go(func() {
+				switch err := lease.Take(context.Background(), false); {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, ErrLeased):
+					t.Error(err)
+				}
+			})
+		}
+		g.Wait()
+		if won.Load() != 1 {
+			t.Fatalf("%d daemons got the lease", won.Load())
+		}
+		l.pass(LeaseTime)
+	}
+}
+
+// TestLeaseOfNobody replaces a lease that cannot be read, and one from the future.
+func TestLeaseOfNobody(t *testing.T) {
+	l := newLeaseLab(t)
+	lease := l.lease("one")
+	if _, err := (fileio.Disk{}).Put(context.Background(), lease.name, []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if err := lease.Take(context.Background(), false); err != nil {
+		t.Errorf("a damaged lease is not taken: %v", err)
+	}
+	l.pass(-time.Hour) // the clock went back, or the owner's was ahead
+	if err := l.lease("two").Take(context.Background(), false); err != nil {
+		t.Errorf("a lease from the future is not taken: %v", err)
+	}
+}
