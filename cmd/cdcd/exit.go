@@ -49,7 +49,7 @@ func exitCode(err error) int {
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
-		table.ErrOptionsChanged, table.ErrCorrupt,
+		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit,
 	} {
 		if errors.Is(err, human) {
 			return exitHuman

@@ -116,7 +116,7 @@ type daemon struct {
 }
 
 func (d *daemon) run(ctx context.Context, until string) error {
-	lake, err := table.OpenEmbedded(d.cfg.Warehouse.Location, true)
+	lake, err := openLake(ctx, d.cfg, true)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (d *daemon) run(ctx context.Context, until string) error {
 
 // replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
 // what is collected is still committed then. ctx ends when something else has failed.
-func (d *daemon) replicate(stop, ctx context.Context, lake *table.Embedded, until string) error {
+func (d *daemon) replicate(stop, ctx context.Context, lake table.Lake, until string) error {
 	opening, cancel := context.WithCancel(stop)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -154,14 +154,17 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *table.Embedded, unti
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
 	err = p.Run(ctx, stop.Done())
-	if err == nil {
+	switch {
+	case err == nil:
 		d.logger.Info("ended", "position", p.Status().Finished.String())
+	case errors.Is(err, table.ErrCatalogAccess): // it has let us in before
+		return coded{exitLater, err}
 	}
 	return err
 }
 
 // open checks the source, and recovers the pipeline from the lake.
-func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (*commit.Pipeline, error) {
+func (d *daemon) open(ctx context.Context, lake table.Lake, until string) (*commit.Pipeline, error) {
 	from := captureSource(d.cfg)
 	report, err := preflight(ctx, d.cfg)
 	if err != nil {
@@ -173,6 +176,9 @@ func (d *daemon) open(ctx context.Context, lake *table.Embedded, until string) (
 	if len(report.Problems) > 0 {
 		printProblems(d.console.err, report.Problems)
 		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %s, see above", count(len(report.Problems), "problem"))}
+	}
+	if err := d.probe(ctx, lake); err != nil {
+		return nil, err
 	}
 	db, err := from.Open(nil)
 	if err != nil {
