@@ -57,5 +57,6 @@ bench: servers ## measure; figures go to bench/latest.json
 demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared
 	demo/demo
 
-clean: ## remove what was built here; the cache stays
+clean: ## remove what was built here, and stop a demo that was left; the cache stays
+	[ ! -e build/demo ] || demo/demo stop
 	rm -rf bin build bench
