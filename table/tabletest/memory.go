@@ -35,7 +35,6 @@ type Faults struct {
 // metadata files beside the tables' other files.
 type Memory struct {
 	Faults   Faults
-	Commits  int // that were offered
 	location string
 
 	mu         sync.Mutex
@@ -137,7 +136,6 @@ func (m *Memory) DropTable(_ context.Context, ident icetable.Identifier) error {
 func (m *Memory) CommitTable(_ context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.Commits++
 	now, there := m.tables[key(ident)]
 	if !there {
 		return nil, "", catalog.ErrNoSuchTable
