@@ -23,10 +23,13 @@ import (
 
 // TestCatalogJourney takes tables through load, stream, crashes and restarts in each catalog
 // that needs a server, and reads them with independent engines: in a REST catalog directly,
-// in a JDBC catalog through cdcd serve.
+// in a JDBC catalog through the Iceberg project's implementation of that and cdcd serve.
 func TestCatalogJourney(t *testing.T) {
 	t.Run("jdbc", func(t *testing.T) {
-		catalogJourney(t, settings{"catalog.type": "jdbc", "catalog.uri": startPostgres(t)}, "")
+		uri := startPostgres(t)
+		address := strings.TrimPrefix(uri, "postgres://cdc:cdc@")
+		java := startIcebergREST(t, "CATALOG_URI=jdbc:postgresql://"+address, "CATALOG_JDBC_USER=cdc", "CATALOG_JDBC_PASSWORD=cdc")
+		catalogJourney(t, settings{"catalog.type": "jdbc", "catalog.uri": uri, "catalog.name": "rest_backend"}, java)
 	})
 	t.Run("rest", func(t *testing.T) {
 		uri := startIcebergREST(t)
@@ -46,9 +49,6 @@ func catalogJourney(t *testing.T, catalog settings, uri string) {
 	wantWords(t, p.must("check").out, "\nok")
 	p.start()
 	p.reach()
-	if uri == "" {
-		uri = p.uri()
-	}
 	tables := []string{schema + ".kv", schema + ".pair"}
 	duckdb := &oracle{p, startEngine(t, "duckdb", uri)}
 	duckdb.equal(t, tables...)
@@ -69,6 +69,7 @@ func catalogJourney(t *testing.T, catalog settings, uri string) {
 	for _, name := range []string{"pyiceberg", "spark"} {
 		(&oracle{p, startEngine(t, name, uri)}).equal(t, tables...)
 	}
+	p.oracle("duckdb").equal(t, tables...) // by cdcd serve
 	p.verify()
 	wantWords(t, p.must("show", schema+".kv", "--limit", "1").out, "amount")
 	wantWords(t, p.must("status").out, schema+".kv")

@@ -44,10 +44,11 @@ func startPostgres(t testing.TB) string {
 
 // startIcebergREST starts the Iceberg project's REST catalog server on local files and gives
 // its URI. It ends with the test.
-func startIcebergREST(t testing.TB) string {
+func startIcebergREST(t testing.TB, properties ...string) string {
 	t.Helper()
 	port := freePort(t)
-	p, err := startProcess(exec.Command("servers/iceberg-rest", "run", filepath.Join(t.TempDir(), "rest"), fmt.Sprint(port)))
+	args := append([]string{"run", filepath.Join(t.TempDir(), "rest"), fmt.Sprint(port)}, properties...)
+	p, err := startProcess(exec.Command("servers/iceberg-rest", args...))
 	if err != nil {
 		t.Fatal(err)
 	}
