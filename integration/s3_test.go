@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -103,9 +104,10 @@ func TestS3Store(t *testing.T) {
 type s3Proxy struct {
 	proxy *httputil.ReverseProxy
 	// fault says what becomes of a request; nil lets all through.
-	fault func(r *http.Request) s3Fault
-	mu    sync.Mutex
-	count map[string]int // by method
+	fault  func(r *http.Request) s3Fault
+	mu     sync.Mutex
+	count  map[string]int // by method
+	failed atomic.Int64
 }
 
 type s3Fault int

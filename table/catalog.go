@@ -139,7 +139,7 @@ func (s *sqlTables) Metadata(ctx context.Context, n Name) (location string, cont
 		if err != nil {
 			return "", nil, false, err
 		}
-		if content, err = (fileio.Disk{}).IO(ctx).ReadFile(location); !errors.Is(err, fs.ErrNotExist) {
+		if content, err = fileio.ReadFile(ctx, location); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"cdcd/cmd/cdcd/config"
 	"cdcd/commit"
 	"cdcd/table"
+	"cdcd/table/fileio"
 )
 
 // The exit codes.
@@ -49,7 +50,7 @@ func exitCode(err error) int {
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
-		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit,
+		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit,
 	} {
 		if errors.Is(err, human) {
 			return exitHuman

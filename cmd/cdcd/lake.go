@@ -8,15 +8,64 @@ import (
 	"cdcd/capture"
 	"cdcd/cmd/cdcd/config"
 	"cdcd/table"
+	"cdcd/table/fileio"
+	"cdcd/table/s3store"
 )
 
-// openLake opens the lake's catalog. With create it is made where there is none.
-func openLake(ctx context.Context, c config.Config, create bool) (table.Lake, error) {
+// lakehouse is a catalog with the store that the tables' files are in.
+type lakehouse struct {
+	table.Lake
+	store fileio.Store
+}
+
+// tables is what a pipeline's tables are opened with.
+func (l *lakehouse) tables(pipeline string) table.Config {
+	return table.Config{Catalog: l.Lake, Store: l.store, Pipeline: pipeline}
+}
+
+// openLake opens the lake's store and catalog. With create the catalog is made where there
+// is none.
+func openLake(ctx context.Context, c config.Config, create bool) (*lakehouse, error) {
+	store, err := openStore(ctx, c.Warehouse)
+	if err != nil {
+		return nil, err
+	}
 	lake, err := openCatalog(ctx, c, create)
 	if errors.Is(err, table.ErrNoCatalog) {
 		return nil, coded{exitLater, fmt.Errorf("%w: cdcd run makes it", err)}
 	}
-	return lake, err
+	if err != nil {
+		return nil, err
+	}
+	return &lakehouse{lake, store}, nil
+}
+
+// readerDefaults tells readers where the files are, but for the credentials.
+func readerDefaults(w config.Warehouse) map[string]string {
+	out := map[string]string{}
+	if w.S3.Endpoint != "" {
+		out["s3.endpoint"] = w.S3.Endpoint
+	}
+	if w.S3.Region != "" {
+		out["s3.region"], out["client.region"] = w.S3.Region, w.S3.Region
+	}
+	if w.S3.PathStyle {
+		out["s3.path-style-access"] = "true"
+	}
+	return out
+}
+
+// openStore opens the store of the warehouse, for the catalogs too.
+func openStore(ctx context.Context, w config.Warehouse) (fileio.Store, error) {
+	if !w.InS3() {
+		return fileio.Disk{}, nil // the catalogs know it
+	}
+	s, err := s3store.Open(ctx, s3store.Config{Endpoint: w.S3.Endpoint, Region: w.S3.Region, PathStyle: w.S3.PathStyle})
+	if err != nil {
+		return nil, err
+	}
+	fileio.Register(s3store.Scheme, s)
+	return s, nil
 }
 
 func openCatalog(ctx context.Context, c config.Config, create bool) (table.Lake, error) {
@@ -45,7 +94,7 @@ func interfaced[L table.Lake](lake L, err error) (table.Lake, error) {
 func foreignCatalog(c config.Config) bool { return c.Catalog.Type != config.CatalogEmbedded }
 
 // probe tries a foreign catalog before the pipeline's first write to it.
-func (d *daemon) probe(ctx context.Context, lake table.Lake) error {
+func (d *daemon) probe(ctx context.Context, lake *lakehouse) error {
 	if !foreignCatalog(d.cfg) {
 		return nil
 	}
@@ -54,7 +103,15 @@ func (d *daemon) probe(ctx context.Context, lake table.Lake) error {
 		return err
 	}
 	d.logger.Info("trying the catalog", "type", d.cfg.Catalog.Type, "uri", d.cfg.Catalog.URI.String())
-	return table.Probe(ctx, lake, nil)
+	return lake.probe(ctx, d.cfg)
+}
+
+// probe tries the store and the catalog.
+func (l *lakehouse) probe(ctx context.Context, c config.Config) error {
+	if err := fileio.Probe(ctx, l.store, c.Warehouse.Location); err != nil {
+		return err
+	}
+	return table.Probe(ctx, l, l.store)
 }
 
 // checkCatalog tries a foreign catalog. What keeps it from being used is among the problems.
@@ -64,11 +121,13 @@ func checkCatalog(ctx context.Context, c config.Config) ([]capture.Problem, erro
 	}
 	lake, err := openLake(ctx, c, true)
 	if err == nil {
-		err = errors.Join(table.Probe(ctx, lake, nil), lake.Close())
+		err = errors.Join(lake.probe(ctx, c), lake.Close())
 	}
 	switch {
 	case errors.Is(err, table.ErrCatalogUnfit):
 		return []capture.Problem{{What: err.Error(), Repair: "catalog: {type: embedded}"}}, nil
+	case errors.Is(err, fileio.ErrAccess), errors.Is(err, fileio.ErrUnfit):
+		return []capture.Problem{{What: err.Error(), Repair: "warehouse: {location: ..., s3: {endpoint: ...}}"}}, nil
 	case errors.Is(err, table.ErrCatalogAccess):
 		return []capture.Problem{{What: err.Error()}}, nil
 	}

@@ -14,12 +14,12 @@ import (
 
 // leased runs an action while this daemon holds the pipeline's lease, which it renews. Who
 // has lost the lease goes on until the fence stops it: only the fence decides.
-func (d *daemon) leased(ctx context.Context, action func() error) error {
+func (d *daemon) leased(ctx context.Context, store fileio.Store, action func() error) error {
 	host, err := os.Hostname()
 	if err != nil {
 		return err
 	}
-	lease := commit.NewLease(fileio.Disk{}, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, time.Now)
+	lease := commit.NewLease(store, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, time.Now)
 	if err := d.takeLease(ctx, lease); err != nil {
 		return err
 	}

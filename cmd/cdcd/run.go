@@ -132,14 +132,14 @@ func (d *daemon) run(ctx context.Context, until string) error {
 	g.Go(func() error { return d.notify(gctx) })
 	g.Go(func() error {
 		defer cancel()
-		return d.leased(ctx, func() error { return d.replicate(ctx, gctx, lake, until) })
+		return d.leased(ctx, lake.store, func() error { return d.replicate(ctx, gctx, lake, until) })
 	})
 	return g.Wait()
 }
 
 // replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
 // what is collected is still committed then. ctx ends when something else has failed.
-func (d *daemon) replicate(stop, ctx context.Context, lake table.Lake, until string) error {
+func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse, until string) error {
 	opening, cancel := context.WithCancel(stop)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -164,7 +164,7 @@ func (d *daemon) replicate(stop, ctx context.Context, lake table.Lake, until str
 }
 
 // open checks the source, and recovers the pipeline from the lake.
-func (d *daemon) open(ctx context.Context, lake table.Lake, until string) (*commit.Pipeline, error) {
+func (d *daemon) open(ctx context.Context, lake *lakehouse, until string) (*commit.Pipeline, error) {
 	from := captureSource(d.cfg)
 	report, err := preflight(ctx, d.cfg)
 	if err != nil {
@@ -198,10 +198,11 @@ func (d *daemon) open(ctx context.Context, lake table.Lake, until string) (*comm
 	if err != nil {
 		return nil, err
 	}
+	tables := lake.tables(d.cfg.Pipeline)
+	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, time.Now
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
-		Tables:   table.Config{Catalog: lake, Pipeline: d.cfg.Pipeline, IndexDir: d.state.indexDir(), Memory: d.mem, Now: time.Now},
-		Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
+		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
 		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: lag, Until: end,
 	})
 }

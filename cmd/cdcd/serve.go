@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"cdcd/commit"
-	"cdcd/table"
 	"cdcd/table/catalogserver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -44,7 +43,7 @@ func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	logger.Info("serving the catalog", "uri", "http://"+l.Addr().String())
 	g, gctx := errgroup.WithContext(ctx)
-	serveHTTP(gctx, g, l, catalogserver.New(lake, logger))
+	serveHTTP(gctx, g, l, catalogserver.New(lake, readerDefaults(cfg.Warehouse), logger))
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
@@ -89,7 +88,7 @@ func (l *listeners) serve(ctx context.Context, g *errgroup.Group) {
 }
 
 // listen binds the daemon's sockets.
-func (d *daemon) listen(lake table.Lake) (*listeners, error) {
+func (d *daemon) listen(lake *lakehouse) (*listeners, error) {
 	l := &listeners{handlers: map[net.Listener]http.Handler{}}
 	bind := func(what, network, address string, h http.Handler) error {
 		if address == "" {
@@ -108,7 +107,7 @@ func (d *daemon) listen(lake table.Lake) (*listeners, error) {
 	}
 	err := errors.Join(
 		bind("control socket", "unix", d.cfg.Control.Socket, d.controlHandler()),
-		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, d.logger.With(componentKey, componentCatalog))),
+		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, readerDefaults(d.cfg.Warehouse), d.logger.With(componentKey, componentCatalog))),
 		bind("http", "tcp", d.cfg.HTTP.Listen, d.httpHandler()),
 	)
 	if err == nil {

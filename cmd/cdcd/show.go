@@ -53,12 +53,12 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 }
 
 // lakeHead loads a table by its name in the catalog.
-func lakeHead(ctx context.Context, lake table.Lake, pipeline, name string) (*table.Head, error) {
+func lakeHead(ctx context.Context, lake *lakehouse, pipeline, name string) (*table.Head, error) {
 	namespace, tableName, ok := strings.Cut(name, ".")
 	if !ok {
 		return nil, coded{exitUsage, fmt.Errorf("%q is not namespace.table", name)}
 	}
-	h, err := table.LoadHead(ctx, table.Config{Catalog: lake, Pipeline: pipeline}, table.Name{Namespace: namespace, Table: tableName})
+	h, err := table.LoadHead(ctx, lake.tables(pipeline), table.Name{Namespace: namespace, Table: tableName})
 	if err == nil && h == nil {
 		err = coded{exitUsage, fmt.Errorf("there is no table %s in the lake", name)}
 	}

@@ -39,7 +39,7 @@ type source struct {
 	cfg    config.Config
 	from   capture.Source
 	db     *sql.DB
-	lake   table.Lake
+	lake   *lakehouse
 	mem    memory.Allocator
 	logger *slog.Logger
 }
@@ -101,7 +101,7 @@ func (s *source) Executed(ctx context.Context) (capture.Position, error) {
 }
 
 // controlMember places the pipeline's control table.
-func controlMember(c config.Config, lake table.Lake) commit.Member {
+func controlMember(c config.Config, lake *lakehouse) commit.Member {
 	n := table.Name{Namespace: config.ControlNamespace, Table: c.Pipeline}
 	return commit.Member{Lake: n, Location: lake.Location(n)}
 }
@@ -211,7 +211,7 @@ func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target)
 }
 
 // lakeTables gives the heads of a pipeline's tables, but for its control table.
-func lakeTables(ctx context.Context, lake table.Lake, pipeline string) ([]*table.Head, error) {
+func lakeTables(ctx context.Context, lake *lakehouse, pipeline string) ([]*table.Head, error) {
 	names, err := lake.AllTables(ctx)
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func lakeTables(ctx context.Context, lake table.Lake, pipeline string) ([]*table
 		if n.Namespace == config.ControlNamespace {
 			continue
 		}
-		h, err := table.LoadHead(ctx, table.Config{Catalog: lake, Pipeline: pipeline}, n)
+		h, err := table.LoadHead(ctx, lake.tables(pipeline), n)
 		switch {
 		case errors.Is(err, table.ErrNotOurs), errors.Is(err, table.ErrOtherPipeline), errors.Is(err, table.ErrCatalogAccess):
 			continue

@@ -44,7 +44,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	results, err := verify.Tables(ctx, verify.Config{
-		Source: captureSource(cfg), Lake: table.Config{Catalog: lake, Pipeline: cfg.Pipeline},
+		Source: captureSource(cfg), Lake: lake.tables(cfg.Pipeline),
 		Tables: names, Reached: reachedAt(cfg.Control.Socket), Patience: v.Patience,
 		Progress: func(line string) { fmt.Fprintln(c.err, line) },
 	})
@@ -59,7 +59,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 
 // tables gives the lake tables to compare: those asked for, or all of the pipeline whose
 // source the configuration wants.
-func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake table.Lake) ([]table.Name, error) {
+func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake *lakehouse) ([]table.Name, error) {
 	var out []table.Name
 	for _, n := range v.Tables {
 		h, err := lakeHead(ctx, lake, cfg.Pipeline, n)

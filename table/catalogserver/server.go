@@ -22,9 +22,10 @@ type Catalog interface {
 
 // Server answers requests of Iceberg's REST protocol.
 type Server struct {
-	catalog Catalog
-	logger  *slog.Logger
-	mux     *http.ServeMux
+	catalog  Catalog
+	defaults map[string]string
+	logger   *slog.Logger
+	mux      *http.ServeMux
 }
 
 // routes are what the server answers. Clients ask only for what it lists in its config.
@@ -35,9 +36,13 @@ const (
 	routeTable      = "GET /v1/namespaces/{namespace}/tables/{table}"
 )
 
-// New returns a server of a catalog.
-func New(c Catalog, logger *slog.Logger) *Server {
-	s := &Server{catalog: c, logger: logger, mux: http.NewServeMux()}
+// New returns a server of a catalog. The defaults are properties that clients use where they
+// have none of their own, such as where the tables' files are; they are no secrets.
+func New(c Catalog, defaults map[string]string, logger *slog.Logger) *Server {
+	if defaults == nil {
+		defaults = map[string]string{} // and not a null in JSON
+	}
+	s := &Server{catalog: c, defaults: defaults, logger: logger, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /v1/config", s.config)
 	s.mux.HandleFunc(routeNamespaces, s.namespaces)
 	s.mux.HandleFunc(routeNamespace, s.namespace)
@@ -87,7 +92,7 @@ func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
 		path = strings.Replace(path, "/v1/", "/v1/{prefix}/", 1)
 		endpoints = append(endpoints, method+" "+path)
 	}
-	s.answer(w, http.StatusOK, map[string]any{"defaults": map[string]string{}, "overrides": map[string]string{}, "endpoints": endpoints})
+	s.answer(w, http.StatusOK, map[string]any{"defaults": s.defaults, "overrides": map[string]string{}, "endpoints": endpoints})
 }
 
 func (s *Server) namespaces(w http.ResponseWriter, r *http.Request) {

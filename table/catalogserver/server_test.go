@@ -36,7 +36,7 @@ func ask(t *testing.T, c Catalog, method, path string, header ...string) *httpte
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	New(c, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	New(c, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	return w
 }
 

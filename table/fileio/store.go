@@ -3,6 +3,7 @@ package fileio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/url"
 	"time"
@@ -39,6 +40,9 @@ type Store interface {
 // ErrChanged reports an object that is not the one that was to be replaced.
 var ErrChanged = errors.New("the object has changed")
 
+// ErrAccess reports a store that is not there or does not let us in, which takes a person.
+var ErrAccess = errors.New("the store cannot be used")
+
 // Tag names one content of an object. Equal contents may have the same tag.
 type Tag string
 
@@ -71,6 +75,19 @@ func Install() {
 	for _, scheme := range []string{"file", ""} {
 		Register(scheme, Disk{})
 	}
+}
+
+// ReadFile reads an object of the store that is registered for its scheme.
+func ReadFile(ctx context.Context, name string) ([]byte, error) {
+	s, err := iceio.LoadFS(ctx, nil, name)
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := s.(iceio.ReadFileIO)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, errors.ErrUnsupported)
+	}
+	return reader.ReadFile(name)
 }
 
 // Register makes the Iceberg library use a store for locations of a scheme. The registry is

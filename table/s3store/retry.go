@@ -49,6 +49,8 @@ func isFinal(err error) bool {
 	switch codeOf(err) {
 	case "RequestTimeout", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch":
 		return false
+	case preconditionFailed:
+		return true
 	}
 	switch status := statusOf(err); status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -89,4 +91,9 @@ func isMissing(err error) bool {
 }
 
 // isRefused reports that a write's condition does not hold.
-func isRefused(err error) bool { return statusOf(err) == http.StatusPreconditionFailed }
+func isRefused(err error) bool {
+	return statusOf(err) == http.StatusPreconditionFailed || codeOf(err) == preconditionFailed
+}
+
+// preconditionFailed may also come behind a status of success, where the answer is late.
+const preconditionFailed = "PreconditionFailed"

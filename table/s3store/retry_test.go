@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cdcd/table/fileio"
 )
 
 // answer is an error with what the SDK tells of an answer.
@@ -113,7 +115,7 @@ func TestNames(t *testing.T) {
 func TestErrors(t *testing.T) {
 	o := object{"s3://b/k", "b", "k"}
 	err := o.fail("put", answer{http.StatusNotFound, "NoSuchBucket"})
-	if want := "put s3://b/k: 404 NoSuchBucket (make the bucket)"; err.Error() != want {
+	if want := "put s3://b/k: the store cannot be used: 404 NoSuchBucket (make the bucket)"; err.Error() != want || !errors.Is(err, fileio.ErrAccess) {
 		t.Errorf("have %s\nwant %s", err, want)
 	}
 	if err := sameSum("a", nil); err != nil {

@@ -98,17 +98,17 @@ func (o object) fail(op string, err error) error {
 		err = fs.ErrNotExist
 	}
 	if hint := advice(codeOf(err)); hint != "" {
-		err = fmt.Errorf("%w (%s)", err, hint)
+		err = fmt.Errorf("%w: %w (%s)", fileio.ErrAccess, err, hint)
 	}
 	return &fs.PathError{Op: op, Path: o.name, Err: err}
 }
 
-// advice says what to do about an error.
+// advice says what to do about an error that takes a person.
 func advice(code string) string {
 	switch code {
 	case "NoSuchBucket":
 		return "make the bucket"
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken":
+	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return "the credentials must allow to get, put, delete and list objects"
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		return "check warehouse.s3.region and warehouse.s3.endpoint"

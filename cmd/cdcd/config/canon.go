@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -94,13 +93,16 @@ func canonPath(path string) (string, error) {
 	return path, nil
 }
 
-// canonLocation returns the URL of a local directory. Characters that URLs escape are
-// refused: the engines that read the tables disagree on whether to unescape a location.
+// canonLocation returns the URL of a local directory or of a part of a bucket.
 func canonLocation(location string) (string, error) {
 	path := location
-	if scheme, rest, isURL := strings.Cut(location, "://"); isURL && scheme != "file" {
-		return "", errors.New("only file:// locations work in this version")
-	} else if isURL {
+	scheme, rest, isURL := strings.Cut(location, "://")
+	switch {
+	case isURL && scheme == "s3":
+		return canonS3(rest)
+	case isURL && scheme != "file":
+		return "", errors.New("only file:// and s3:// locations work in this version")
+	case isURL:
 		path = rest
 	}
 	if !strings.HasPrefix(path, "/") {
@@ -110,10 +112,5 @@ func canonLocation(location string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, r := range path {
-		if r > unicode.MaxASCII || !isNameRune(r) && !strings.ContainsRune("/.~=@", r) {
-			return "", fmt.Errorf("the character %q has to be escaped in a URL, which not every engine does alike; use another directory", r)
-		}
-	}
-	return "file://" + path, nil
+	return "file://" + path, escapeFree(path)
 }

@@ -71,11 +71,6 @@ type Types struct {
 	ZeroDate       string `yaml:"zero_date" oneof:"error|null"`
 }
 
-// Warehouse is where the Iceberg tables live.
-type Warehouse struct {
-	Location string `yaml:"location" check:"required"` // file:// and an absolute path
-}
-
 // Endpoint is a TCP listener.
 type Endpoint struct {
 	Listen string `yaml:"listen"` // host:port; "" is off

@@ -45,6 +45,10 @@ types:
 state: "/var/lib/cdcd" # /etc/cdcd/cdcd.yaml:4
 warehouse:
   location: "file:///var/lib/cdcd/warehouse" # /etc/cdcd/cdcd.yaml:5
+  s3:
+    endpoint: "" # default
+    region: "" # default
+    path_style: false # default
 catalog:
   type: "embedded" # default
   uri: "" # default

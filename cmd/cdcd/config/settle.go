@@ -30,7 +30,7 @@ func settle(cfg *Config) *settler {
 	}
 	s.canon("source.address", &cfg.Source.Address, canonAddress)
 	s.canon("state", &cfg.State, canonPath)
-	s.canon("warehouse.location", &cfg.Warehouse.Location, canonLocation)
+	s.warehouse()
 	s.tls()
 	s.catalog()
 	s.endpoints()
