@@ -1,5 +1,6 @@
 # Everything that is needed is put into CDCD_CACHE (default ~/.cache/cdcd) and used again.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 export CDCD_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cdcd
 export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
