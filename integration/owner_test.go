@@ -192,7 +192,7 @@ func TestDamagedState(t *testing.T) {
 	c.busyFor(t, 100)
 	c.stop(t)
 	p.reach()
-	p.kill()
+	p.stop() // which puts the indexes on disk
 	files := 0
 	err := filepath.WalkDir(p.path("state"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -132,28 +132,45 @@ func (d *daemon) run(ctx context.Context, until string) error {
 	g.Go(func() error { return d.notify(gctx) })
 	g.Go(func() error {
 		defer cancel()
-		return d.leased(ctx, lake.store, func() error { return d.replicate(ctx, gctx, lake, until) })
+		return d.replicate(ctx, gctx, lake, until)
 	})
 	return g.Wait()
 }
 
 // replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
-// what is collected is still committed then. ctx ends when something else has failed.
+// what is collected is still committed then. ctx ends when something else has failed. The
+// source is examined before the lease, which is the first thing that is written.
 func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse, until string) error {
 	opening, cancel := context.WithCancel(stop)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	p, err := d.open(opening, lake, until)
+	report, err := d.examine(opening, lake)
 	if err != nil {
 		return err
 	}
+	return d.leased(opening, lake.store, func() error {
+		if d.flags.Standby { // what was found may be days old
+			if report, err = d.examine(opening, lake); err != nil {
+				return err
+			}
+		}
+		p, err := d.open(opening, lake, until, report)
+		if err != nil {
+			return err
+		}
+		return d.drive(stop, ctx, p)
+	})
+}
+
+// drive runs a recovered pipeline.
+func (d *daemon) drive(stop, ctx context.Context, p *commit.Pipeline) error {
 	d.view.set(p)
 	d.notifyReady()
 	go func() { // a second signal ends the process at once
 		<-stop.Done()
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
-	err = p.Run(ctx, stop.Done())
+	err := p.Run(ctx, stop.Done())
 	switch {
 	case err == nil:
 		d.logger.Info("ended", "position", p.Status().Finished.String())
@@ -163,9 +180,8 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse, until str
 	return err
 }
 
-// open checks the source, and recovers the pipeline from the lake.
-func (d *daemon) open(ctx context.Context, lake *lakehouse, until string) (*commit.Pipeline, error) {
-	from := captureSource(d.cfg)
+// examine checks the source and the catalog. It leaves nothing behind.
+func (d *daemon) examine(ctx context.Context, lake *lakehouse) (*capture.Report, error) {
 	report, err := preflight(ctx, d.cfg)
 	if err != nil {
 		return nil, err
@@ -177,9 +193,12 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, until string) (*comm
 		printProblems(d.console.err, report.Problems)
 		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %s, see above", count(len(report.Problems), "problem"))}
 	}
-	if err := d.probe(ctx, lake); err != nil {
-		return nil, err
-	}
+	return report, d.probe(ctx, lake)
+}
+
+// open recovers the pipeline from the lake.
+func (d *daemon) open(ctx context.Context, lake *lakehouse, until string, report *capture.Report) (*commit.Pipeline, error) {
+	from := captureSource(d.cfg)
 	db, err := from.Open(nil)
 	if err != nil {
 		return nil, err
