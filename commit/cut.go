@@ -34,18 +34,22 @@ type cutter struct {
 }
 
 // cutDue reports whether a cut is to be published now, or old ones are to be looked at where
-// none can be. Nothing may be in flight.
+// none can be. Nothing may be in flight. It is asked for every segment: what has to look at
+// all tables comes last.
 func (l *loop) cutDue(now time.Time) bool {
 	c := &l.cuts
-	if c.commits == 0 || !l.cuttable(now) {
-		return c.commits >= cutAfter
+	switch {
+	case c.commits == 0:
+		return false
+	case c.commits >= cutAfter:
+		return true
 	}
-	return now.Sub(c.newest.Published) >= l.p.cfg.Interval || c.commits >= cutAfter || l.draining || l.reachedEnd()
+	return (l.draining || now.Sub(c.newest.Published) >= l.p.cfg.Interval || l.reachedEnd()) && l.cuttable()
 }
 
 // cuttable reports whether the tables show the source at the finished position: all are
 // loaded, and none is ahead.
-func (l *loop) cuttable(now time.Time) bool {
+func (l *loop) cuttable() bool {
 	for _, m := range l.members {
 		if m.settled == nil || !l.finished.Covers(*m.settled) || !l.finished.Covers(m.position) {
 			return false
@@ -95,7 +99,7 @@ func (l *loop) onSettling(s settling, now time.Time) {
 // startCut publishes a cut at the finished position, in the background. While a table is
 // loaded there is none to publish, but those of before still have to go in time.
 func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
-	parts, remove := l.cutParts(now), outdated(l.cuts.records, l.p.ages())
+	parts, remove := l.cutParts(), outdated(l.cuts.records, l.p.ages())
 	if len(parts)+len(remove) == 0 {
 		l.cuts.commits = 0
 		return
@@ -115,8 +119,8 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 
 // cutParts gives the records of a cut at the finished position, none where there can be no
 // cut.
-func (l *loop) cutParts(now time.Time) []record {
-	if !l.cuttable(now) {
+func (l *loop) cutParts() []record {
+	if !l.cuttable() {
 		return nil
 	}
 	var parts []record

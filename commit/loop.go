@@ -69,7 +69,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		server:   stream.Server(),
-		counters: newCounters(p.members), settlings: make(chan settling, 1), cuts: cutter{records: p.records},
+		counters: p.counters, settlings: make(chan settling, 1), cuts: cutter{records: p.records},
 	}
 	l.unloaded = l.loading()
 	return l

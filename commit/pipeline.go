@@ -50,6 +50,7 @@ type Pipeline struct {
 	members   map[capture.Name]*member
 	control   *member
 	records   []record // in the control table when the pipeline was opened
+	counters  counters // of the tables as they were opened
 	start     capture.Position
 	epoch     int64 // number of the next
 	refused   []Refusal

@@ -33,7 +33,8 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.closeTables(false))
 	}
-	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: newCounters(p.members)}
+	p.counters = newCounters(p.members)
+	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: p.counters}
 	l.publish()
 	return p, nil
 }

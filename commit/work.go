@@ -83,9 +83,9 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 	}
 	if h := m.table.Head(); h.Begun() { // the table may be ahead of the epoch: what it has stays in its position
 		mark.Position = e.end.Union(h.Mark.Position)
-	}
-	if mark.Committed.IsZero() {
-		mark.Committed = m.table.Head().Mark.Committed
+		if mark.Committed.IsZero() {
+			mark.Committed = h.Mark.Committed
+		}
 	}
 	began := time.Now()
 	l := landing{member: m, mark: mark}
@@ -144,11 +144,11 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 			return landed, c.advance(ctx, m, a, d, h, l)
 		case fenced:
 			return 0, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, c.fence)
-		case dead:
-			l.changes.Conflicts++
-			return dead, c.rebase(ctx, m, h)
 		}
 		l.changes.Conflicts++
+		if what == dead {
+			return dead, c.rebase(ctx, m, h)
+		}
 		// Only numbers moved: the same Delta on the same snapshot, in a new attempt.
 		if err := m.table.Refresh(ctx, h); err != nil {
 			return 0, err

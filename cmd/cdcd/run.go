@@ -49,7 +49,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
 	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool(), flags: r}
-	return d.run(ctx, r.Until)
+	return d.run(ctx)
 }
 
 // limitMemory keeps the heap so far below the limit that all else of the process fits in.
@@ -115,7 +115,7 @@ type daemon struct {
 	view    view
 }
 
-func (d *daemon) run(ctx context.Context, until string) error {
+func (d *daemon) run(ctx context.Context) error {
 	lake, err := openLake(ctx, d.cfg, true)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (d *daemon) run(ctx context.Context, until string) error {
 	g.Go(func() error { return d.notify(gctx) })
 	g.Go(func() error {
 		defer cancel()
-		return d.replicate(ctx, gctx, lake, until)
+		return d.replicate(ctx, gctx, lake)
 	})
 	return g.Wait()
 }
@@ -140,7 +140,7 @@ func (d *daemon) run(ctx context.Context, until string) error {
 // replicate recovers the pipeline and runs it. stop ends when the process is asked to stop:
 // what is collected is still committed then. ctx ends when something else has failed. The
 // source is examined before the lease, which is the first thing that is written.
-func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse, until string) error {
+func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse) error {
 	opening, cancel := context.WithCancel(stop)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -154,7 +154,7 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse, until str
 				return err
 			}
 		}
-		p, err := d.open(opening, lake, until, report)
+		p, err := d.open(opening, lake, report)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (d *daemon) examine(ctx context.Context, lake *lakehouse) (*capture.Report,
 }
 
 // open recovers the pipeline from the lake.
-func (d *daemon) open(ctx context.Context, lake *lakehouse, until string, report *capture.Report) (*commit.Pipeline, error) {
+func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Report) (*commit.Pipeline, error) {
 	from := captureSource(d.cfg)
 	db, err := from.Open(nil)
 	if err != nil {
@@ -205,7 +205,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, until string, report
 	}
 	context.AfterFunc(ctx, func() { _ = db.Close() })
 	src := &source{cfg: d.cfg, from: from, db: db, lake: lake, mem: d.mem, logger: d.logger.With(componentKey, componentSource)}
-	end, err := parseUntil(until, report)
+	end, err := parseUntil(d.flags.Until, report)
 	if err != nil {
 		return nil, err
 	}
