@@ -221,6 +221,11 @@ func serverError(err error) (code uint16, message string) {
 	return 0, ""
 }
 
+// broken reports that a connection ended while it was used.
+func broken(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
+}
+
 // Transient reports whether an error of a connection may pass by itself: the connection
 // broke, or the server is overloaded or restarting.
 func Transient(err error) bool {
@@ -228,8 +233,7 @@ func Transient(err error) bool {
 	switch {
 	case terminal(err):
 		return false
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn):
+	case errors.As(err, &network), broken(err):
 		return true
 	}
 	switch code, _ := serverError(err); code {

@@ -35,7 +35,16 @@ type Report struct {
 	Tables   []TableInfo // that the user wants, in order of their names
 	Problems []Problem   // all of them; none may be left
 	Warnings []Problem
+	// Retention is how long the server keeps its log, 0 where it keeps it for ever.
+	Retention time.Duration
 }
+
+const (
+	// preflightTries is how often a preflight is made whose connection breaks under way, as
+	// it does when the server is restarted; preflightPause is the time between.
+	preflightTries = 3
+	preflightPause = time.Second
+)
 
 // Preflight looks at a server and the wanted tables, and lists everything that would make
 // replication lose or misread rows. It writes nothing. The error is for a server that
@@ -46,22 +55,48 @@ func Preflight(ctx context.Context, src Source, want func(Name) bool) (*Report, 
 		return nil, err
 	}
 	defer db.Close()
+	for try := 1; ; try++ {
+		report, err := preflightOnce(ctx, db, src, want)
+		if err == nil || !broken(err) || try == preflightTries {
+			return report, err
+		}
+		if err := sleep(ctx, preflightPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) bool) (*Report, error) {
 	p := &preflight{ctx: ctx, db: db, src: src}
+	var err error
 	if p.Server, err = Describe(ctx, db); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", src.Address, classify(err))
 	}
 	if p.Tables, err = Tables(ctx, db, want); err != nil {
 		return nil, err
 	}
-	for _, check := range []func() error{
-		p.checkLog, p.checkGTID, p.checkReplica, p.checkFilters, p.checkDurability,
-		p.checkNames, p.checkTables, p.checkCascades, p.checkSelect, p.checkDump,
+	for _, check := range []struct {
+		what string
+		run  func() error
+	}{
+		{"the log's settings", p.checkLog}, {"GTIDs", p.checkGTID}, {"the server's replication", p.checkReplica},
+		{"the log's filters", p.checkFilters}, {"durability", p.checkDurability}, {"the log's retention", p.readRetention},
+		{"the case of names", p.checkNames}, {"tables", p.checkTables}, {"foreign keys", p.checkCascades},
+		{"SELECT", p.checkSelect}, {"the log", p.checkDump},
 	} {
-		if err := check(); err != nil {
-			return nil, err
+		if err := check.run(); err != nil {
+			return nil, fmt.Errorf("check %s of %s: %w", check.what, src.Address, err)
 		}
 	}
 	return &p.Report, nil
+}
+
+// readRetention reads how long the log is kept.
+func (p *preflight) readRetention() error {
+	var seconds float64
+	err := p.db.QueryRowContext(p.ctx, "SELECT @@GLOBAL.binlog_expire_logs_seconds").Scan(&seconds)
+	p.Retention = time.Duration(seconds * float64(time.Second))
+	return err
 }
 
 // preflight is a preflight under way.

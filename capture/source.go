@@ -310,10 +310,3 @@ func canonicalCharset(name string) string {
 func (s Source) LogValue() slog.Value {
 	return slog.StringValue(fmt.Sprintf("%s@%s", s.User, s.Address))
 }
-
-// LogRetention is how long the server keeps its log, 0 where it keeps it for ever.
-func LogRetention(ctx context.Context, db *sql.DB) (time.Duration, error) {
-	var seconds float64
-	err := db.QueryRowContext(ctx, "SELECT @@GLOBAL.binlog_expire_logs_seconds").Scan(&seconds)
-	return time.Duration(seconds * float64(time.Second)), err
-}

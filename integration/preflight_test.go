@@ -4,9 +4,13 @@ package integration
 
 import (
 	"encoding/json"
+	"io"
+	"math"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -172,6 +176,51 @@ func TestPreflightGrants(t *testing.T) {
 		p.catchUp()
 		wantWords(t, p.must("show", "pre.t").out, "1")
 	})
+}
+
+// TestPreflightConnectionBreaks breaks the first connection in the middle of the preflight, as
+// a server does that is restarted.
+func TestPreflightConnectionBreaks(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "pre")
+		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var connections atomic.Int64
+		go func() {
+			for {
+				client, err := l.Accept()
+				if err != nil {
+					return
+				}
+				most := int64(math.MaxInt64)
+				if connections.Add(1) == 1 {
+					most = 4000 // bytes: behind the hand-shake
+				}
+				go forward(client, s.address, most)
+			}
+		}()
+		p := newPipeline(t, s, "pre.*", settings{"source.address": l.Addr().String()})
+		p.must("check")
+		if n := connections.Load(); n < 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// forward connects a client with a server until the server has said so many bytes.
+func forward(client net.Conn, address string, most int64) {
+	defer client.Close()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() { _, _ = io.Copy(server, client) }()
+	_, _ = io.Copy(client, io.LimitReader(server, most))
 }
 
 // TestTargetsCollide has tables whose names differ in case only, which Trino cannot tell apart.

@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -142,15 +144,28 @@ func (t *tail) String() string {
 	return string(bytes.ToValidUTF8(t.buf, []byte("?")))
 }
 
-// freePort finds a port that nothing listens on.
+// The ports of servers are below those that the kernel gives to clients: nobody takes a
+// server's port while it is restarted.
+const firstPort, lastPort = 10_000, 32_000
+
+// nextPort is the last one given out. It begins anywhere: other runs may be under way.
+var nextPort atomic.Int64
+
+// freePort finds a port that nothing listens on, another one each time.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	nextPort.CompareAndSwap(0, 1+rand.Int64N(lastPort-firstPort))
+	for range lastPort - firstPort {
+		port := firstPort + int(nextPort.Add(1)%(lastPort-firstPort))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // eventually waits until a condition holds. It ends the test with what the condition last

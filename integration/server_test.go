@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,10 @@ func ownServer(t testing.TB, release string, options ...string) *server {
 	s := &server{flavor: flavorOf(release), release: release, dir: t.TempDir(), port: freePort(t), options: options}
 	s.start(t)
 	t.Cleanup(func() {
+		if t.Failed() {
+			said, _ := os.ReadFile(filepath.Join(s.dir, "error.log"))
+			t.Logf("%s, alive: %v:\n%s", release, s.process.alive(), lastLines(string(said), 40))
+		}
 		_ = s.db.Close()
 		_ = s.process.signal(syscall.SIGKILL, time.Second)
 	})

@@ -213,16 +213,12 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 	if err != nil {
 		return nil, err
 	}
-	lag, err := d.maxLag(ctx, src)
-	if err != nil {
-		return nil, err
-	}
 	tables := lake.tables(d.cfg.Pipeline)
 	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, time.Now
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
-		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: lag, Until: end,
+		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: maxLag(report.Retention), Until: end,
 	})
 }
 
@@ -249,10 +245,9 @@ const (
 )
 
 // maxLag is how long a table may keep its old position without endangering a restart.
-func (d *daemon) maxLag(ctx context.Context, s *source) (time.Duration, error) {
-	retention, err := capture.LogRetention(ctx, s.db)
-	if err != nil || retention <= 0 {
-		return longestLag, err
+func maxLag(retention time.Duration) time.Duration {
+	if retention <= 0 {
+		return longestLag
 	}
-	return min(longestLag, retention/retentionShare), nil
+	return min(longestLag, retention/retentionShare)
 }
