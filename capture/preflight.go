@@ -79,10 +79,17 @@ func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) 
 		what string
 		run  func() error
 	}{
-		{"the log's settings", p.checkLog}, {"GTIDs", p.checkGTID}, {"the server's replication", p.checkReplica},
-		{"the log's filters", p.checkFilters}, {"durability", p.checkDurability}, {"the log's retention", p.readRetention},
-		{"the case of names", p.checkNames}, {"tables", p.checkTables}, {"foreign keys", p.checkCascades},
-		{"SELECT", p.checkSelect}, {"the log", p.checkDump},
+		{"the log's settings", p.checkLog},
+		{"GTIDs", p.checkGTID},
+		{"the server's replication", p.checkReplica},
+		{"the log's filters", p.checkFilters},
+		{"durability", p.checkDurability},
+		{"the log's retention", p.readRetention},
+		{"the case of names", p.checkNames},
+		{"tables", p.checkTables},
+		{"foreign keys", p.checkCascades},
+		{"SELECT", p.checkSelect},
+		{"the log", p.checkDump},
 	} {
 		if err := check.run(); err != nil {
 			return nil, fmt.Errorf("check %s of %s: %w", check.what, src.Address, err)
