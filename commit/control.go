@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"cdcd/capture"
@@ -126,8 +127,14 @@ func appendValue(b array.Builder, v any) {
 	}
 }
 
-// readControl reads all records of the control table as it is at a head.
-func readControl(ctx context.Context, h *table.Head) ([]record, error) {
+// shown is the control table as it is at a head, or as somebody left it.
+type shown interface {
+	Begun() bool
+	Scan(ctx context.Context, o table.ScanOptions) (iter.Seq2[arrow.RecordBatch, error], error)
+}
+
+// readControl reads all records of the control table.
+func readControl(ctx context.Context, h shown) ([]record, error) {
 	if !h.Begun() {
 		return nil, nil
 	}
@@ -138,7 +145,7 @@ func readControl(ctx context.Context, h *table.Head) ([]record, error) {
 	var out []record
 	for rec, err := range batches {
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", h.Name, err)
+			return nil, fmt.Errorf("read the control table: %w", err)
 		}
 		out = appendRecords(out, rec)
 		rec.Release()

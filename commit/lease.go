@@ -47,8 +47,14 @@ type leaseRecord struct {
 // NewLease names the lease of a pipeline in a warehouse. owner tells daemons apart: a daemon
 // that is started again under the same name takes its own lease at once.
 func NewLease(store fileio.Store, warehouse, pipeline, owner string, now func() time.Time) *Lease {
-	return &Lease{store: store, name: warehouse + "/_cdcd/" + pipeline + "/lease.json", owner: owner, now: now}
+	return &Lease{store: store, name: besideTables(warehouse, pipeline) + leaseObject, owner: owner, now: now}
 }
+
+// leaseObject is the name of the lease there.
+const leaseObject = "lease.json"
+
+// besideTables is below what a pipeline's own objects go, outside of every table's location.
+func besideTables(warehouse, pipeline string) string { return warehouse + "/_cdcd/" + pipeline + "/" }
 
 // Take takes the lease. It is ErrLeased while another owner renews it, unless force is set.
 func (l *Lease) Take(ctx context.Context, force bool) error {

@@ -23,6 +23,7 @@ type cli struct {
 	Verify  verifyCmd  `cmd:"" help:"Compare the lake's rows with the source's."`
 	Show    showCmd    `cmd:"" help:"Print rows of a lake table."`
 	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
+	Inspect inspectCmd `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
 	Conf    confCmd    `cmd:"" name:"config" help:"Work with the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

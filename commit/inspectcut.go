@@ -1,0 +1,205 @@
+package commit
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"cdcd/table"
+)
+
+// CutState is a cut and what is left of it.
+type CutState struct {
+	Number    int64      `json:"number"`
+	Position  string     `json:"position"`
+	Timeline  int64      `json:"timeline"`
+	Published *time.Time `json:"published,omitempty"`
+	Members   []CutPart  `json:"tables"`
+	Retained  bool       `json:"retained"` // every table still has its snapshot
+	Tagged    bool       `json:"tagged"`   // and holds it by a ref of its own
+}
+
+// CutPart is a table's part of a cut.
+type CutPart struct {
+	Table    string   `json:"table"`
+	Snapshot int64    `json:"snapshot"`
+	Retained bool     `json:"retained"`
+	Refs     []string `json:"refs,omitempty"` // on the snapshot, but for main and ours
+}
+
+// RecordState is a record of the control table that is neither a fence nor a cut.
+type RecordState struct {
+	Kind     string     `json:"kind"`
+	Number   int64      `json:"number"`
+	Table    string     `json:"table,omitempty"`
+	Snapshot int64      `json:"snapshot,omitempty"`
+	Position string     `json:"position,omitempty"`
+	Timeline int64      `json:"timeline"`
+	Recorded *time.Time `json:"recorded,omitempty"`
+	Owner    string     `json:"owner,omitempty"`
+}
+
+// ReadCuts reads the cuts of a pipeline. What is retained of them is not looked at.
+func ReadCuts(ctx context.Context, cfg table.Config, control table.Name) ([]CutState, error) {
+	t, err := table.Inspect(ctx, cfg, control)
+	if err != nil || t == nil {
+		return nil, err
+	}
+	records, err := readControl(ctx, t)
+	return cutsOf(records, nil), err
+}
+
+// cutsOf gathers the cuts among records. A table that is not given counts as lost.
+func cutsOf(records []record, tables map[string]*table.Inspection) []CutState {
+	byNumber := map[int64]*CutState{}
+	for _, r := range records {
+		if r.kind != kindCut {
+			continue
+		}
+		c := byNumber[r.number]
+		if c == nil {
+			c = &CutState{Number: r.number, Position: r.position, Timeline: r.timeline, Published: momentOf(r), Retained: true, Tagged: true}
+			byNumber[r.number] = c
+		}
+		part := cutPart(r, tables[r.table])
+		c.Members = append(c.Members, part)
+		c.Retained = c.Retained && part.Retained
+		c.Tagged = c.Tagged && len(part.Refs) > 0
+	}
+	out := make([]CutState, 0, len(byNumber))
+	for _, c := range byNumber {
+		slices.SortFunc(c.Members, func(a, b CutPart) int { return cmp.Compare(a.Table, b.Table) })
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b CutState) int { return cmp.Compare(a.Number, b.Number) })
+	return out
+}
+
+func cutPart(r record, t *table.Inspection) CutPart {
+	p := CutPart{Table: r.table, Snapshot: r.snapshot}
+	if t == nil {
+		return p
+	}
+	p.Retained, p.Refs = t.Retained[r.snapshot], t.Held(r.snapshot)
+	return p
+}
+
+// othersOf gives the records of kinds that are told by what they hold.
+func othersOf(records []record) []RecordState {
+	var out []RecordState
+	for _, r := range records {
+		if r.kind == kindCut || r.kind == kindFence {
+			continue
+		}
+		out = append(out, RecordState{
+			Kind: r.kind, Number: r.number, Table: r.table, Snapshot: r.snapshot, Position: r.position, Timeline: r.timeline,
+			Recorded: momentOf(r), Owner: r.owner,
+		})
+	}
+	slices.SortFunc(out, func(a, b RecordState) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Number, b.Number))
+	})
+	return out
+}
+
+func momentOf(r record) *time.Time {
+	if r.recorded.IsZero() {
+		return nil
+	}
+	at := r.recorded.UTC()
+	return &at
+}
+
+// What can be said of an Intent.
+const (
+	IntentInDoubt = "in doubt" // the swap that it announces may still land
+	IntentLanded  = "landed"
+	IntentDead    = "dead"    // it did not land, and can no more
+	IntentSettled = "settled" // it is landed or dead; the table no longer tells which
+	IntentUnknown = "unknown" // its name or content tells nothing
+)
+
+// IntentState is an Intent in the store.
+type IntentState struct {
+	Object  string    `json:"object"`
+	Table   string    `json:"table"`
+	Fence   int64     `json:"fence"`
+	Epoch   int64     `json:"epoch"`
+	Attempt string    `json:"attempt"`
+	Written time.Time `json:"written"`
+	State   string    `json:"state"`
+}
+
+// intentsListed bounds the Intents that are looked at.
+const intentsListed = 1000
+
+// readIntents lists the Intents and says of each what became of it.
+func (o *Inspection) readIntents(ctx context.Context, in Inspecting, tables map[string]*table.Inspection) {
+	prefix := besideTables(in.Warehouse, in.Tables.Pipeline) + "intent/"
+	for object, err := range in.Tables.Objects().List(ctx, prefix) {
+		if err != nil {
+			o.fail("", fmt.Errorf("list the intents: %w", err))
+			return
+		}
+		if len(o.Intents) == intentsListed {
+			o.fail("", fmt.Errorf("there are more than %d intents below %s", intentsListed, prefix))
+			return
+		}
+		x, t := parseIntent(strings.TrimPrefix(object.Name, prefix), tables)
+		x.Object, x.Written = object.Name, object.Modified.UTC()
+		content, _, err := in.Tables.Objects().Read(ctx, object.Name)
+		if err != nil {
+			o.fail(x.Table, fmt.Errorf("read an intent: %w", err))
+		}
+		x.State = judgeIntent(x, content, t)
+		o.Intents = append(o.Intents, x)
+	}
+	slices.SortFunc(o.Intents, func(a, b IntentState) int {
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Fence, b.Fence), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Attempt, b.Attempt))
+	})
+}
+
+// parseIntent takes an Intent's name apart: <table>/e<fence>-k<epoch>-a<attempt>.json. Names
+// of other forms keep what can be told.
+func parseIntent(name string, tables map[string]*table.Inspection) (IntentState, *table.Inspection) {
+	dir, file := path.Split(name)
+	x := IntentState{Table: strings.ReplaceAll(strings.Trim(dir, "/"), "/", ".")}
+	if _, err := fmt.Sscanf(file, "e%d-k%d-", &x.Fence, &x.Epoch); err == nil {
+		_, attempt, _ := strings.Cut(strings.TrimSuffix(file, ".json"), "-a")
+		x.Attempt = attempt
+	}
+	for n, t := range tables {
+		if n == x.Table || t.Name.Path() == strings.Trim(dir, "/") {
+			x.Table = n
+			return x, t
+		}
+	}
+	return x, nil
+}
+
+// judgeIntent says what became of the swap that an Intent announces.
+func judgeIntent(x IntentState, content []byte, t *table.Inspection) string {
+	var said struct {
+		Snapshot int64 `json:"snapshot"`
+		Base     int64 `json:"base"`
+	}
+	if t == nil || x.Fence == 0 || json.Unmarshal(content, &said) != nil || said.Snapshot == 0 {
+		return IntentUnknown
+	}
+	_, landed := t.Main[said.Snapshot]
+	_, baseKept := t.Main[said.Base]
+	switch {
+	case landed:
+		return IntentLanded
+	case x.Fence >= t.Fence && said.Base == t.Snapshot:
+		return IntentInDoubt
+	case baseKept:
+		return IntentDead
+	}
+	return IntentSettled
+}
