@@ -103,21 +103,33 @@ func startTrino(t testing.TB) {
 // query runs one statement.
 func (e *engine) query(t testing.TB, sql string) result {
 	t.Helper()
+	r, err := e.ask(sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// ask runs one statement. What the engine refuses is an [engineError].
+func (e *engine) ask(sql string) (result, error) {
 	if _, err := fmt.Fprintln(e.in, strings.ReplaceAll(sql, "\n", " ")); err != nil {
-		t.Fatalf("%s: %v: %s", e.name, err, e.process.output)
+		return result{}, fmt.Errorf("%s: %w: %s", e.name, err, e.process.output)
 	}
 	line, err := e.out.ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("%s ended: %v: %s", e.name, err, e.process.output)
+		return result{}, fmt.Errorf("%s ended: %w: %s", e.name, err, e.process.output)
 	}
 	var r result
 	d := json.NewDecoder(strings.NewReader(string(line)))
 	d.UseNumber()
 	if err := d.Decode(&r); err != nil {
-		t.Fatalf("%s: %v: %s", e.name, err, line)
+		return result{}, fmt.Errorf("%s: %w: %s", e.name, err, line)
 	}
 	if r.Error != "" {
-		t.Fatalf("%s: %s: %s", e.name, sql, r.Error)
+		return result{}, engineError{fmt.Errorf("%s: %s: %s", e.name, sql, r.Error)}
 	}
-	return r
+	return r, nil
 }
+
+// engineError is what an engine says of a statement that it did not carry out.
+type engineError struct{ error }

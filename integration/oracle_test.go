@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cdcd/integration/judge"
 )
 
 // oracle compares source and lake through an engine that shares no code with cdcd.
@@ -80,6 +83,23 @@ const (
 // sourceRows gives every row of a source table as one line.
 func sourceRows(t testing.TB, s *server, table string, columns []sourceColumn) []string {
 	t.Helper()
+	rows, err := readSource(t.Context(), s.db, table, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines(rows)
+}
+
+func lines(rows []judge.Row) []string {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = strings.Join(r, separator)
+	}
+	return out
+}
+
+// readSource gives every row of a table in the common form.
+func readSource(ctx context.Context, db *sql.DB, table string, columns []sourceColumn) ([]judge.Row, error) {
 	exprs := make([]string, len(columns))
 	for i, c := range columns {
 		exprs[i] = "`" + c.name + "`"
@@ -87,116 +107,132 @@ func sourceRows(t testing.TB, s *server, table string, columns []sourceColumn) [
 			exprs[i] = "CAST(" + exprs[i] + " AS DOUBLE)"
 		}
 	}
-	conn, err := s.db.Conn(context.Background())
+	conn, err := db.Conn(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(context.Background(), "SET time_zone = '+00:00'"); err != nil {
-		t.Fatal(err)
+	if _, err := conn.ExecContext(ctx, "SET time_zone = '+00:00'"); err != nil {
+		return nil, err
 	}
-	rows, err := conn.QueryContext(context.Background(), "SELECT "+strings.Join(exprs, ", ")+" FROM "+table)
+	rows, err := conn.QueryContext(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+table)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer rows.Close()
+	var out []judge.Row
+	for rows.Next() {
+		r, err := sourceRow(rows, columns)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+func sourceRow(rows *sql.Rows, columns []sourceColumn) (judge.Row, error) {
 	values := make([][]byte, len(columns))
 	targets := make([]any, len(columns))
 	for i := range values {
 		targets[i] = &values[i]
 	}
-	var out []string
-	for rows.Next() {
-		if err := rows.Scan(targets...); err != nil {
-			t.Fatal(err)
-		}
-		cells := make([]string, len(columns))
-		for i, v := range values {
-			if cells[i] = null; v != nil {
-				cells[i] = sourceCell(t, columns[i], string(v))
-			}
-		}
-		out = append(out, strings.Join(cells, separator))
+	if err := rows.Scan(targets...); err != nil {
+		return nil, err
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
+	cells := make(judge.Row, len(columns))
+	for i, v := range values {
+		cells[i] = null
+		if v == nil {
+			continue
+		}
+		var err error
+		if cells[i], err = sourceCell(columns[i], string(v)); err != nil {
+			return nil, fmt.Errorf("column %s: %w", columns[i].name, err)
+		}
 	}
-	return out
+	return cells, nil
 }
 
 // sourceCell brings the server's text of a value into the common form.
-func sourceCell(t testing.TB, c sourceColumn, v string) string {
-	t.Helper()
+func sourceCell(c sourceColumn, v string) (string, error) {
 	switch c.kind {
 	case "float":
-		return floatCell(t, v, 32)
+		return floatCell(v, 32)
 	case "double":
-		return floatCell(t, v, 64)
+		return floatCell(v, 64)
 	case "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob":
-		return hex.EncodeToString([]byte(v))
+		return hex.EncodeToString([]byte(v)), nil
 	case "bit":
 		if c.full == "bit(1)" {
-			return strconv.FormatBool(v == "\x01")
+			return strconv.FormatBool(v == "\x01"), nil
 		}
-		return hex.EncodeToString([]byte(v))
+		return hex.EncodeToString([]byte(v)), nil
 	case "decimal":
-		return decimalCell(t, v)
+		return decimalCell(v)
 	case "datetime", "timestamp":
-		return timeCell(t, v)
+		return timeCell(v)
 	}
-	return v
+	return v, nil
 }
 
 // floatCell renders a number of 32 or 64 bits so that equal values have equal text.
-func floatCell(t testing.TB, v string, bits int) string {
-	t.Helper()
+func floatCell(v string, bits int) (string, error) {
 	f, err := strconv.ParseFloat(v, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if f == 0 {
 		f = 0 // no sign
 	}
-	return strconv.FormatFloat(f, 'g', -1, bits)
+	return strconv.FormatFloat(f, 'g', -1, bits), err
 }
 
-func decimalCell(t testing.TB, v string) string {
-	t.Helper()
+func decimalCell(v string) (string, error) {
 	r, ok := new(big.Rat).SetString(v)
 	if !ok {
-		t.Fatalf("%q is no number", v)
+		return "", fmt.Errorf("%q is no number", v)
 	}
-	return r.RatString()
+	return r.RatString(), nil
 }
 
-func timeCell(t testing.TB, v string) string {
-	t.Helper()
+func timeCell(v string) (string, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC3339} {
 		if at, err := time.Parse(layout, v); err == nil {
-			return at.UTC().Format("2006-01-02T15:04:05.999999")
+			return at.UTC().Format("2006-01-02T15:04:05.999999"), nil
 		}
 	}
-	t.Fatalf("%q is no time", v)
-	return ""
+	return "", fmt.Errorf("%q is no time", v)
 }
 
 // lakeRows gives every row of a lake table as one line.
 func (o *oracle) lakeRows(t testing.TB, table string, columns []sourceColumn) []string {
 	t.Helper()
+	rows, err := o.engine.read(table, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines(rows)
+}
+
+// read gives every row of a lake table, perhaps as it was at a version, in the common form.
+func (e *engine) read(from string, columns []sourceColumn) ([]judge.Row, error) {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = o.engine.quote(c.name)
+		names[i] = e.quote(c.name)
 	}
-	r := o.engine.query(t, "SELECT "+strings.Join(names, ", ")+" FROM "+table)
-	out := make([]string, 0, len(r.Rows))
+	r, err := e.ask("SELECT " + strings.Join(names, ", ") + " FROM " + from)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]judge.Row, 0, len(r.Rows))
 	for _, row := range r.Rows {
-		cells := make([]string, len(columns))
+		cells := make(judge.Row, len(columns))
 		for i, v := range row {
-			cells[i] = lakeCell(t, columns[i], v)
+			if cells[i], err = lakeCell(columns[i], v); err != nil {
+				return nil, fmt.Errorf("%s: column %s: %w", from, columns[i].name, err)
+			}
 		}
-		out = append(out, strings.Join(cells, separator))
+		out = append(out, cells)
 	}
-	return out
+	return out, nil
 }
 
 // quote quotes a column's name as the engine wants it.
@@ -208,34 +244,32 @@ func (e *engine) quote(name string) string {
 }
 
 // lakeCell brings an engine's value into the common form.
-func lakeCell(t testing.TB, c sourceColumn, v any) string {
-	t.Helper()
+func lakeCell(c sourceColumn, v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
-		return null
+		return null, nil
 	case bool:
-		return strconv.FormatBool(v)
+		return strconv.FormatBool(v), nil
 	case json.Number:
 		switch c.kind {
 		case "float":
-			return floatCell(t, v.String(), 32)
+			return floatCell(v.String(), 32)
 		case "double":
-			return floatCell(t, v.String(), 64)
+			return floatCell(v.String(), 64)
 		case "decimal":
-			return decimalCell(t, v.String())
+			return decimalCell(v.String())
 		}
-		return v.String()
+		return v.String(), nil
 	case string:
 		switch c.kind {
 		case "decimal", "bigint":
-			return decimalCell(t, v)
+			return decimalCell(v)
 		case "datetime", "timestamp":
-			return timeCell(t, v)
+			return timeCell(v)
 		}
-		return v
+		return v, nil
 	}
-	t.Fatalf("column %s: %T", c.name, v)
-	return ""
+	return "", fmt.Errorf("an engine's value of type %T", v)
 }
 
 // minus gives what a sorted list has and another has not, counting repeats.
