@@ -234,6 +234,32 @@ func TestAppliedTransactionsAreNotDeliveredAgain(t *testing.T) {
 	}
 }
 
+func TestSegmentsEndWhereTheyAreAskedTo(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	for _, end := range []string{"3-4", "1-2", "1-6"} {
+		s.EndAt(mustPosition(t, MySQL, uuidA+":"+end))
+	}
+	var ends []uint64
+	for n := uint64(1); n <= 7; n++ {
+		for _, e := range transactionOf(n, mapOf(9, "orders"), insertOf(9, byte(n))) {
+			if err := feed(s, e); err != nil {
+				t.Fatal(err)
+			}
+			if s.full() {
+				ends = append(ends, n)
+				s.flush().Release()
+			}
+		}
+	}
+	if !slices.Equal(ends, []uint64{2, 4, 6}) {
+		t.Errorf("segments end at %v", ends)
+	}
+	s.EndAt(mustPosition(t, MySQL, uuidA+":1-5"))
+	if len(s.ends) != 0 {
+		t.Error("it waits for what is behind it")
+	}
+}
+
 func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
 	const latin1, utf8mb4, gbk = 8, 45, 28
 	for name, c := range map[string]struct {

@@ -75,6 +75,8 @@ type Stream struct {
 	since    time.Time    // when the segment's first transaction ended
 	touched  []*rowBuffer // with rows of the open transaction
 	created  []Name       // by the open transaction
+	ends     []Position   // that a segment is to end at
+	atEnd    bool         // the newest whole transaction reached one of them
 	buffered int          // bytes in all buffers
 	heard    atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
 	spent    error        // ends the stream, behind the segment that was handed over last
@@ -145,6 +147,14 @@ func (s *Stream) Connect(ctx context.Context) error {
 		return nil
 	}
 	return s.reconnect(ctx)
+}
+
+// EndAt makes the segment end at the transaction that completes a position. Nothing else may
+// be asked of the stream meanwhile.
+func (s *Stream) EndAt(p Position) {
+	if !s.applied.Covers(p) {
+		s.ends = append(s.ends, p)
+	}
 }
 
 // Close ends the connection and gives the memory of rows that were not delivered back.
@@ -237,7 +247,7 @@ func (s *Stream) full() bool {
 	if s.segment.Transactions == 0 {
 		return false
 	}
-	return s.segment.Rows >= s.cfg.Limits.Rows || len(s.segment.Created) > 0 ||
+	return s.atEnd || s.segment.Rows >= s.cfg.Limits.Rows || len(s.segment.Created) > 0 ||
 		time.Since(s.since) >= s.cfg.Limits.Linger || s.buffered >= s.cfg.Limits.Bytes
 }
 
@@ -270,7 +280,7 @@ func (s *Stream) flush() *Segment {
 	}
 	slices.SortFunc(out.Batches, func(a, b *Batch) int { return compareNames(a.Table.Name, b.Table.Name) })
 	s.segment = Segment{}
-	s.since = time.Time{}
+	s.since, s.atEnd = time.Time{}, false
 	s.buffered = 0
 	s.sent = s.sent || out.Open
 	return &out
@@ -291,6 +301,9 @@ func (s *Stream) endTransaction(applied []GTID) error {
 	s.created = s.created[:0]
 	s.sent, s.damaged = false, 0
 	s.segment.Transactions++
+	before := len(s.ends)
+	s.ends = slices.DeleteFunc(s.ends, s.applied.Covers)
+	s.atEnd = s.atEnd || len(s.ends) < before
 	if s.tx.committed.After(s.segment.Committed) {
 		s.segment.Committed = s.tx.committed
 	}

@@ -11,8 +11,9 @@
 // An epoch is a run of whole transactions. It is cut by age, rows or bytes, and only at a
 // transaction's end. While one epoch is committed the next is read. For each touched table
 // the epoch's changes become a Delta on the table's current snapshot; its files are
-// uploaded; then one compare-and-swap makes rows and position visible together. When all
-// tables have landed there is a [Receipt], which alone moves the pipeline's position.
+// uploaded and noted in an intent; then one compare-and-swap makes rows and position visible
+// together. When all tables have landed there is a [Receipt], which alone moves the pipeline's
+// position.
 //
 // # Invariants
 //

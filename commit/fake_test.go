@@ -155,6 +155,7 @@ type fakeStream struct {
 	next   int // transactions before it are delivered or in at
 	tables map[string]capture.Capture
 	part   int // changes of the open transaction that are delivered
+	endAt  []capture.Position
 }
 
 // partRows is the number of changes from which the fake stream splits a transaction.
@@ -169,6 +170,8 @@ func (f *fakeStream) Capture(c capture.Capture) error {
 	f.tables[c.Table.Name.Table] = c
 	return nil
 }
+
+func (f *fakeStream) EndAt(p capture.Position) { f.endAt = append(f.endAt, p) }
 
 var errPurged = errors.New("purged")
 
@@ -230,6 +233,9 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		f.next++
 		seg.Transactions++
 		seg.Committed = time.UnixMilli(int64(f.next))
+		if slices.ContainsFunc(f.endAt, f.at.Equal) {
+			break
+		}
 		if seg.Created = s.created[f.next]; seg.Created != nil {
 			break
 		}

@@ -125,11 +125,11 @@ func TestInspectIntents(t *testing.T) {
 	history := h.History()
 	first, last := history[0].Snapshot, history[len(history)-1].Snapshot
 	for name, x := range map[string]struct{ content, state string }{
-		"e2-k90-a1.json": {fmt.Sprintf(`{"snapshot":%d,"base":%d}`, last, first), IntentLanded},
-		"e2-k91-a1.json": {fmt.Sprintf(`{"snapshot":1,"base":%d}`, last), IntentInDoubt},
-		"e1-k92-a1.json": {fmt.Sprintf(`{"snapshot":1,"base":%d}`, last), IntentDead},
-		"e2-k93-a1.json": {fmt.Sprintf(`{"snapshot":1,"base":%d}`, first), IntentDead},
-		"e2-k94-a1.json": {`{"snapshot":1,"base":2}`, IntentSettled},
+		"e2-k90-a1.json": {fmt.Sprintf(`{"format":1,"snapshot":%d,"base":%d}`, last, first), IntentLanded},
+		"e2-k91-a1.json": {fmt.Sprintf(`{"format":1,"snapshot":1,"base":%d}`, last), IntentInDoubt},
+		"e1-k92-a1.json": {fmt.Sprintf(`{"format":1,"snapshot":1,"base":%d}`, last), IntentDead},
+		"e2-k93-a1.json": {fmt.Sprintf(`{"format":1,"snapshot":1,"base":%d}`, first), IntentDead},
+		"e2-k94-a1.json": {`{"format":1,"snapshot":1,"base":2}`, IntentSettled},
 		"e2-k95-a1.json": {`?`, IntentUnknown},
 		"somebody's":     {`{}`, IntentUnknown},
 	} {

@@ -3,7 +3,6 @@ package commit
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -140,7 +139,7 @@ const intentsListed = 1000
 
 // readIntents lists the Intents and says of each what became of it.
 func (o *Inspection) readIntents(ctx context.Context, in Inspecting, tables map[string]*table.Inspection) {
-	prefix := besideTables(in.Warehouse, in.Tables.Pipeline) + "intent/"
+	prefix := IntentsIn(in.Warehouse, in.Tables.Pipeline) + "/"
 	for object, err := range in.Tables.Objects().List(ctx, prefix) {
 		if err != nil {
 			o.fail("", fmt.Errorf("list the intents: %w", err))
@@ -184,11 +183,8 @@ func parseIntent(name string, tables map[string]*table.Inspection) (IntentState,
 
 // judgeIntent says what became of the swap that an Intent announces.
 func judgeIntent(x IntentState, content []byte, t *table.Inspection) string {
-	var said struct {
-		Snapshot int64 `json:"snapshot"`
-		Base     int64 `json:"base"`
-	}
-	if t == nil || x.Fence == 0 || json.Unmarshal(content, &said) != nil || said.Snapshot == 0 {
+	said, err := table.ReadIntent(content)
+	if err != nil || t == nil || x.Fence == 0 || said.Snapshot == 0 {
 		return IntentUnknown
 	}
 	_, landed := t.Main[said.Snapshot]

@@ -51,7 +51,7 @@ func (l *loop) placeNext() {
 	if s == nil {
 		return
 	}
-	if !l.epoch.open && !l.epoch.empty() && l.epoch.rows+s.Rows > l.p.cfg.MaxRows {
+	if !l.epoch.open && !l.epoch.empty() && (l.epoch.rows+s.Rows > l.p.cfg.MaxRows || l.atPrepared()) {
 		return
 	}
 	l.next = nil

@@ -54,7 +54,7 @@ func newLab(t testing.TB, seed uint64, names ...string) *lab {
 	l.faults = &faultyCatalog{Catalog: cat}
 	l.cfg = Config{
 		Pipeline: "p", Source: l.server, Logger: slog.New(slog.DiscardHandler),
-		Tables:   table.Config{Catalog: l.faults, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: mem, Now: time.Now},
+		Tables:   table.Config{Catalog: l.faults, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: mem, Now: time.Now, Intents: "file://" + filepath.Join(dir, "intent")},
 		Control:  Member{Lake: controlName, Location: cat.Location(controlName)},
 		Interval: time.Millisecond, MaxRows: 50, MaxBytes: 1 << 20, LoadConnections: 2, ChunkRows: 4, MaxLag: time.Hour, CutSettle: time.Microsecond,
 	}

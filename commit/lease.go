@@ -56,6 +56,11 @@ const leaseObject = "lease.json"
 // besideTables is below what a pipeline's own objects go, outside of every table's location.
 func besideTables(warehouse, pipeline string) string { return warehouse + "/_cdcd/" + pipeline + "/" }
 
+// IntentsIn is where a pipeline keeps its intents, as [table.Config] wants it.
+func IntentsIn(warehouse, pipeline string) string {
+	return besideTables(warehouse, pipeline) + "intent"
+}
+
 // Take takes the lease. It is ErrLeased while another owner renews it, unless force is set.
 func (l *Lease) Take(ctx context.Context, force bool) error {
 	content, tag, err := l.store.Read(ctx, l.name)

@@ -3,6 +3,7 @@ package commit
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -24,9 +25,10 @@ type loop struct {
 
 	reading  bool
 	working  bool
-	inFlight time.Time // when the first change of the epoch that is committed was delivered
-	draining bool      // no more reading: commit what is there and end
-	ending   error     // why the stream ended, where it did: nothing behind it can be had
+	prepared []capture.Position // where the former owner's open commits would have ended
+	inFlight time.Time          // when the first change of the epoch that is committed was delivered
+	draining bool               // no more reading: commit what is there and end
+	ending   error              // why the stream ended, where it did: nothing behind it can be had
 	server   string
 
 	segments chan read
@@ -69,7 +71,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		server:   stream.Server(),
-		counters: p.counters, settlings: make(chan settling, 1), cuts: cutter{records: p.records},
+		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records},
 	}
 	l.unloaded = l.loading()
 	return l
@@ -195,7 +197,16 @@ func (l *loop) due(now time.Time) bool {
 	if e.empty() {
 		return false
 	}
+	if l.atPrepared() {
+		return true
+	}
 	return now.Sub(e.began) >= l.p.cfg.Interval || e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil
+}
+
+// atPrepared reports that the epoch ends where one of the former owner did whose files are
+// uploaded: cut there, it needs the same ones.
+func (l *loop) atPrepared() bool {
+	return slices.ContainsFunc(l.prepared, l.epoch.end.Equal)
 }
 
 // reachedEnd reports that everything to run until has been delivered and loaded.
@@ -289,7 +300,7 @@ func (l *loop) onWork(w work) error {
 
 func (l *loop) logLanding(w work, ld landing) {
 	l.p.cfg.Logger.Debug("committed", "table", ld.member.Lake.String(), "epoch", w.receipt.Epoch(),
-		"inserted", ld.changes.Inserted, "updated", ld.changes.Updated, "deleted", ld.changes.Deleted,
+		"inserted", ld.changes.Inserted, "updated", ld.changes.Updated, "deleted", ld.changes.Deleted, "reused_files", ld.reused,
 		"snapshot_id", ld.member.table.Head().Snapshot, "position", ld.mark.Position.String(), "dur_ms", ld.took.Milliseconds())
 }
 

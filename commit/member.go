@@ -27,6 +27,7 @@ type member struct {
 	load     load
 	loaded   bool // the end of the load is committed
 	loadedAt time.Time
+	former   int64             // the fence number in force before ours
 	settled  *capture.Position // the source's position when loadedAt was over; nil: not known yet
 	changes  Changes
 }

@@ -49,8 +49,9 @@ type Pipeline struct {
 	committer *committer
 	members   map[capture.Name]*member
 	control   *member
-	records   []record // in the control table when the pipeline was opened
-	counters  counters // of the tables as they were opened
+	records   []record           // in the control table when the pipeline was opened
+	prepared  []capture.Position // where the former owner's open commits would have ended
+	counters  counters           // of the tables as they were opened
 	start     capture.Position
 	epoch     int64 // number of the next
 	refused   []Refusal
@@ -70,6 +71,9 @@ func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 	defer stream.Close()
+	for _, at := range p.prepared {
+		stream.EndAt(at)
+	}
 	if err := stream.Connect(ctx); err != nil {
 		return err
 	}

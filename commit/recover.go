@@ -55,7 +55,7 @@ func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, erro
 		if err != nil {
 			return nil, err
 		}
-		heads[mm] = h
+		heads[mm], mm.former = h, h.Fence
 		p.members[m.name()] = mm
 	}
 	return heads, nil
@@ -229,7 +229,11 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 // snapshot, with no rows and the given position.
 func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begin capture.Position) error {
 	began := time.Now()
-	t, err := table.Open(ctx, p.cfg.Tables, h)
+	cfg := p.cfg.Tables
+	if m == p.control {
+		cfg.Intents = "" // its files are not worth the record
+	}
+	t, err := table.Open(ctx, cfg, h)
 	if err != nil {
 		return err
 	}
@@ -245,6 +249,7 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 		failpoint("table-begun")
 		h = m.table.Head()
 	}
+	p.recoverUploads(ctx, m)
 	m.position = h.Mark.Position
 	m.load.complete, m.load.done, m.loaded = h.Mark.Load.Complete, h.Mark.Load.Done, h.Mark.Load.Complete
 	if m.loaded {
@@ -253,6 +258,20 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	stats := t.Stats()
 	m.load.before = stats.Rows - stats.DeletedRows
 	return nil
+}
+
+// recoverUploads looks for what the former owner had prepared for a table. Without it the
+// same rows are uploaded again.
+func (p *Pipeline) recoverUploads(ctx context.Context, m *member) {
+	r, err := m.table.Recover(ctx, m.former)
+	if err != nil {
+		p.cfg.Logger.Warn("what was prepared before is not used", "table", m.Lake.String(), "err", err)
+	}
+	if r.Files == 0 {
+		return
+	}
+	p.cfg.Logger.Info("an open commit was prepared", "table", m.Lake.String(), "files", r.Files)
+	p.prepared = append(p.prepared, r.Positions...)
 }
 
 // adopt takes in a table that came into being on the source. It begins where the source is
@@ -281,6 +300,7 @@ func (p *Pipeline) adopt(ctx context.Context, n capture.Name) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.former = h.Fence
 	if h.Begun() {
 		return nil, fmt.Errorf("%s: the source created %s, of which the lake has a copy: exclude it, or load it under another name (tables[].target)", m.Lake, n)
 	}

@@ -14,6 +14,7 @@ type Stream interface {
 	Connect(ctx context.Context) error
 	Next(ctx context.Context) (*capture.Segment, error)
 	Capture(c capture.Capture) error
+	EndAt(p capture.Position) // a segment ends at the transaction that completes p
 	Server() string
 	Heard() time.Time // when the source last gave a sign of life
 	Close()

@@ -45,6 +45,7 @@ type landing struct {
 	member  *member
 	mark    table.Mark
 	changes Changes
+	reused  int // data files that an attempt before had uploaded
 	took    time.Duration
 	debris  error // old metadata that could not be removed: no harm, but worth a log line
 }
@@ -99,7 +100,7 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		}
 		what, err := c.land(ctx, m, d, mark, &l)
 		l.changes.Inserted, l.changes.Updated, l.changes.Deleted, l.changes.Commits = d.Inserted, d.Updated, d.Deleted, 1
-		l.took = time.Since(began)
+		l.took, l.reused = time.Since(began), d.Reused
 		if err != nil || what == landed {
 			return l, err
 		}
@@ -147,6 +148,7 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 		}
 		l.changes.Conflicts++
 		if what == dead {
+			m.table.Keep(d)
 			return dead, c.rebase(ctx, m, h)
 		}
 		// Only numbers moved: the same Delta on the same snapshot, in a new attempt.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,7 +48,7 @@ func TestCrash(t *testing.T) {
 	p.reach()
 	c := startChurn(t, s, "crash", 5000, seed)
 	oracle := p.oracle("duckdb")
-	hit := map[string]int{}
+	hit, taken := map[string]int{}, 0
 	for i, crash := range crashes(random) {
 		p.kill()
 		p.crash(t, crash, random, hit)
@@ -61,6 +62,9 @@ func TestCrash(t *testing.T) {
 		c.busyFor(t, 20)
 		c.pause()
 		p.reach()
+		if strings.Contains(p.daemon.output.String(), `"reused_files":1`) {
+			taken++
+		}
 		t.Logf("round %d: killed at %q, state wiped: %v, fence %d", i, crash.failpoint, wiped, p.fence())
 		oracle.equal(t, "crash.kv", "crash.pair")
 		c.resume()
@@ -75,7 +79,10 @@ func TestCrash(t *testing.T) {
 			inWindow += n
 		}
 	}
-	t.Logf("kills: %v, of these %d between the first upload and the swap's answer", hit, inWindow)
+	t.Logf("kills: %v, of these %d between the first upload and the swap's answer; uploads used again after %d", hit, inWindow, taken)
+	if taken == 0 {
+		t.Error("no upload of a daemon that was killed was used again")
+	}
 	if inWindow < 8 {
 		t.Errorf("%d kills in the window, want at least 8", inWindow)
 	}

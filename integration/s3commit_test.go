@@ -5,10 +5,12 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"cdcd/capture"
+	"cdcd/commit"
 	"cdcd/table"
 	"cdcd/table/fileio"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -53,6 +55,7 @@ func newS3Lab(t *testing.T) *s3Lab {
 			Columns: []capture.Column{{Name: "id", Type: capture.TypeBigInt}, {Name: "val", Type: capture.TypeVarchar, Size: 400, Charset: "utf8mb4", Nullable: true}},
 		}},
 	}
+	l.cfg.Intents = commit.IntentsIn(strings.TrimSuffix(l.base, "/"), "p")
 	h, err := table.Create(t.Context(), l.cfg, l.name, l.source, l.base+"shop/orders")
 	l.must(err)
 	a, err := table.PrepareFence(t.Context(), l.cfg, h, 1)
@@ -137,7 +140,7 @@ func (l *s3Lab) requests(what string, want map[string]int) {
 }
 
 // TestS3Commit counts what commits ask of a store. A commit writes its data file, its
-// deletion vectors, one or two manifests, the list of them and the metadata, and reads what
+// deletion vectors, one or two manifests, the list of them, the intent and the metadata, and reads what
 // the catalog has to see: the metadata.
 func TestS3Commit(t *testing.T) {
 	l := newS3Lab(t)
@@ -145,9 +148,9 @@ func TestS3Commit(t *testing.T) {
 	l.commit(ctx, "", 0)
 	l.proxy.counts()
 	l.commit(ctx, "a", capture.OpInsert, 1, 2, 3, 4)
-	l.requests("insert", map[string]int{"PUT": 4, "GET": 1}) // file, manifest, list, metadata
+	l.requests("insert", map[string]int{"PUT": 5, "GET": 1, "DELETE": 1}) // file, manifest, list, intent, metadata
 	l.commit(ctx, "b", capture.OpUpdate, 2, 3)
-	l.requests("update", map[string]int{"PUT": 6, "GET": 1}) // and vector, delete manifest
+	l.requests("update", map[string]int{"PUT": 7, "GET": 1, "DELETE": 1}) // and vector, delete manifest
 	l.commit(ctx, "", capture.OpDelete, 4)
 	l.requests("delete", map[string]int{"PUT": 4, "GET": 1}) // no file and no manifest of files
 	l.commit(ctx, "", 0)

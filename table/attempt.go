@@ -43,6 +43,7 @@ type assembly struct {
 	bits    map[string]*bitmap          // their positions
 	plan    *manifestPlan
 	written map[string][]byte
+	listing []IntentManifest // the manifests of the Delta's data files
 	tally   tally
 }
 
@@ -182,9 +183,11 @@ func (a *assembly) manifests() ([]iceberg.ManifestFile, error) {
 		return err
 	}
 	for _, spec := range a.plan.added {
-		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.addFiles(w, spec) })); err != nil {
+		m, err := a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.addFiles(w, spec) })
+		if err := add(m, err); err != nil {
 			return nil, err
 		}
+		a.listing = append(a.listing, IntentManifest{m.FilePath(), m.Length(), spec})
 	}
 	for _, spec := range slices.Sorted(maps.Keys(a.plan.merged)) {
 		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.mergeData(w, a.plan.merged[spec]) })); err != nil {

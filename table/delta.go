@@ -7,6 +7,7 @@ import (
 	"cdcd/capture"
 	"cdcd/table/keyindex"
 	"cdcd/table/rowset"
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table/dv"
 )
@@ -17,10 +18,12 @@ import (
 type Delta struct {
 	base    int64 // the snapshot
 	files   []iceberg.DataFile
+	digests []digest           // of the files; zero: not known
 	deletes map[string]*bitmap // by data file
 	entries []keyindex.Entry   // of all rows in files
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
+	Reused                     int // files that an earlier attempt has uploaded
 }
 
 // Empty reports that the Delta changes no row.
@@ -171,20 +174,31 @@ func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset
 			c.Release()
 		}
 	}()
-	path := b.names.dataFile()
-	file, err := b.t.layout.Write(b.t.head.store.IO(ctx), path, columns, ids)
+	file, sum, err := b.dataFile(ctx, columns, ids)
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.t.Name(), err)
 	}
-	number := b.t.index.File(path)
+	number := b.t.index.File(file.FilePath())
 	for i := range entries {
 		entries[i].File = number
 	}
 	b.own[number] = file
-	b.delta.files = append(b.delta.files, file)
+	b.delta.files, b.delta.digests = append(b.delta.files, file), append(b.delta.digests, sum)
 	b.delta.entries = append(b.delta.entries, entries...)
 	b.last = entries
 	return nil
+}
+
+// dataFile makes a data file durable, or finds one that is and that holds the same.
+func (b *Builder) dataFile(ctx context.Context, columns []arrow.Array, ids []int64) (iceberg.DataFile, digest, error) {
+	sum, ok := b.t.digestOf(columns, ids)
+	if file := b.t.uploads[sum]; ok && file != nil {
+		delete(b.t.uploads, sum) // a file is in a snapshot once
+		b.delta.Reused++
+		return file, sum, nil
+	}
+	file, err := b.t.layout.Write(b.t.head.store.IO(ctx), b.names.dataFile(), columns, ids)
+	return file, sum, err
 }
 
 // arrange gives, in file order, the rows to take, their index entries, and their row ids,

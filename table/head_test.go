@@ -240,15 +240,18 @@ func TestEachRequirementHolds(t *testing.T) {
 	l.write(row{id: 1, val: "a"})
 	first := l.load().Snapshot
 	l.write(row{id: 2, val: "b"})
-	for name, change := range map[string]func(){
-		icetable.MainBranch: func() { l.foreignSnapshot(icetable.OpReplace) },
-		refFence:            func() { l.fence(l.load(), l.load().Fence+1) },
-		refPosition: func() {
+	for _, x := range []struct {
+		name   string
+		change func()
+	}{
+		{icetable.MainBranch, func() { l.foreignSnapshot(icetable.OpReplace) }},
+		{refFence, func() { l.fence(l.load(), l.load().Fence+1) }},
+		{refPosition, func() { // the last one: the table cannot be loaded after it
 			l.foreign(icetable.NewSetSnapshotRefUpdate(refPosition, first, icetable.TagRef, forever, 0, 0))
-		},
+		}},
 	} {
 		before := l.load()
-		change()
+		x.change()
 		tbl, err := l.cat.LoadTable(context.Background(), before.Name.identifier())
 		if err != nil {
 			t.Fatal(err)
@@ -257,13 +260,13 @@ func TestEachRequirementHolds(t *testing.T) {
 		for _, r := range requirements(before) {
 			if err := r.Validate(tbl.Metadata()); err != nil {
 				broken++
-				if !strings.Contains(err.Error(), name) {
-					t.Errorf("%s: %v", name, err)
+				if !strings.Contains(err.Error(), x.name) {
+					t.Errorf("%s: %v", x.name, err)
 				}
 			}
 		}
 		if broken != 1 {
-			t.Errorf("%s: %d requirements are broken, want that one", name, broken)
+			t.Errorf("%s: %d requirements are broken, want that one", x.name, broken)
 		}
 	}
 }

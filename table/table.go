@@ -25,8 +25,11 @@ type Config struct {
 	Store    fileio.Store // of the tables' files; nil: the local disk
 	Pipeline string
 	IndexDir string // one directory a table goes below it
-	Memory   memory.Allocator
-	Now      func() time.Time
+	// Intents is where attempts are noted before they are offered to the catalog; "" for
+	// nowhere.
+	Intents string
+	Memory  memory.Allocator
+	Now     func() time.Time
 }
 
 func (c Config) store() fileio.Store {
@@ -47,6 +50,9 @@ type Table struct {
 	index    *keyindex.Index
 	byNumber []*dataFile // live files by their number in the index; nil: not live
 	mem      memory.Allocator
+	uploads  map[digest]iceberg.DataFile // durable, and in no snapshot: of attempts that can never land
+	intents  []string                    // to be removed with the next commit
+	attempts int64                       // that were noted
 	// Discarded tells why an older index was thrown away, nil where none was.
 	Discarded error
 }
@@ -204,7 +210,12 @@ func (t *Table) Prepare(ctx context.Context, d *Delta, m Mark) (*Attempt, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}
-	return a.finish(ctx, t.cfg.Now())
+	now := t.cfg.Now()
+	attempt, err := a.finish(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	return attempt, t.intend(ctx, a, now)
 }
 
 // PrepareFence uploads what it needs to move a table's fence.
@@ -264,7 +275,7 @@ func (t *Table) Advance(ctx context.Context, a *Attempt, d *Delta, h *Head) erro
 			return fmt.Errorf("%s: key index: %w", t.Name(), err)
 		}
 	}
-	return removeOldMetadata(ctx, old, h)
+	return errors.Join(removeOldMetadata(ctx, old, h), t.dropIntents(ctx))
 }
 
 // removeOldMetadata deletes the metadata files that fell out of the table's log.

@@ -71,7 +71,7 @@ func newLab(t fatal, dir string, source Source, mem memory.Allocator) *lab {
 		t.Fatal(err)
 	}
 	l := &lab{t: t, dir: dir, cat: cat, source: source, cfg: Config{
-		Catalog: cat, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: mem, Now: time.Now,
+		Catalog: cat, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Intents: "file://" + filepath.Join(dir, "intent"), Memory: mem, Now: time.Now,
 	}}
 	h, err := Create(context.Background(), l.cfg, testName(), source, cat.Location(testName()))
 	if err != nil {

@@ -215,6 +215,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 	}
 	tables := lake.tables(d.cfg.Pipeline)
 	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, time.Now
+	tables.Intents = commit.IntentsIn(d.cfg.Warehouse.Location, d.cfg.Pipeline)
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
