@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"syscall"
 
 	"cdcd/capture"
@@ -56,9 +55,8 @@ func exitCode(err error) int {
 			return exitHuman
 		}
 	}
-	var network net.Error
 	if errors.Is(err, commit.ErrFenced) || errors.Is(err, commit.ErrLeased) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
-		errors.Is(err, syscall.EROFS) || errors.As(err, &network) || errors.Is(err, context.Canceled) {
+		errors.Is(err, syscall.EROFS) || capture.Transient(err) || errors.Is(err, context.Canceled) {
 		return exitLater
 	}
 	return exitFailure
