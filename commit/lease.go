@@ -22,6 +22,10 @@ type Lease struct {
 	now   func() time.Time
 	tag   fileio.Tag
 	held  bool
+	sent  string // the nonce of the newest content that was offered
+
+	seen   fileio.Tag // of somebody else's lease
+	seenAt time.Time  // when it was first seen
 }
 
 // LeaseTime is how long a lease is good for after it was renewed.
@@ -32,6 +36,14 @@ const renewals = 3
 
 // RenewEvery is how often the owner renews.
 const RenewEvery = LeaseTime / renewals
+
+// watchFor is how long a lease that looks old by the clocks is watched before it is taken:
+// an owner whose clock is another renews it meanwhile.
+const watchFor = RenewEvery + RenewEvery/2
+
+// ErrWatching comes with [ErrLeased] where the lease looks old: the caller is to try again,
+// and gets it, or [ErrLeased] alone, within watchFor.
+var ErrWatching = errors.New("it looks old, and is watched")
 
 // ErrLeased reports that another daemon owns the pipeline and is alive.
 var ErrLeased = errors.New("another daemon owns the pipeline")
@@ -61,7 +73,8 @@ func IntentsIn(warehouse, pipeline string) string {
 	return besideTables(warehouse, pipeline) + "intent"
 }
 
-// Take takes the lease. It is ErrLeased while another owner renews it, unless force is set.
+// Take takes the lease. It is ErrLeased while another owner renews it, unless force is set;
+// with ErrWatching that is not known yet.
 func (l *Lease) Take(ctx context.Context, force bool) error {
 	content, tag, err := l.store.Read(ctx, l.name)
 	switch {
@@ -71,7 +84,7 @@ func (l *Lease) Take(ctx context.Context, force bool) error {
 		}
 	case err != nil:
 	default:
-		if err := l.free(content, force); err != nil {
+		if err := l.free(content, tag, force); err != nil {
 			return err
 		}
 		if l.tag, err = l.store.Replace(ctx, l.name, l.record(false), tag); errors.Is(err, fileio.ErrChanged) {
@@ -85,22 +98,40 @@ func (l *Lease) Take(ctx context.Context, force bool) error {
 	return nil
 }
 
-// free reports whether a lease with this content may be taken.
-func (l *Lease) free(content []byte, force bool) error {
+// free reports whether a lease with this content may be taken. Clocks differ: what counts is
+// whether its owner still renews it, as far as this daemon has seen.
+func (l *Lease) free(content []byte, tag fileio.Tag, force bool) error {
 	var r leaseRecord
 	if err := json.Unmarshal(content, &r); err != nil {
 		return nil // nobody who is alive wrote that
 	}
-	age := l.now().Sub(r.Renewed)
-	if force || r.Released || r.Owner == l.owner || age >= LeaseTime || age < -LeaseTime {
+	if force || r.Released || r.Owner == l.owner {
 		return nil
+	}
+	now := l.now()
+	if tag != l.seen {
+		l.seen, l.seenAt = tag, now
+	}
+	age, watched := now.Sub(r.Renewed), now.Sub(l.seenAt)
+	looksOld := age >= LeaseTime || age <= -LeaseTime
+	switch {
+	case watched >= LeaseTime, looksOld && watched >= watchFor:
+		return nil
+	case looksOld:
+		return fmt.Errorf("%w: %s, by its clock %v ago; %w", ErrLeased, r.Owner, age.Round(time.Second), ErrWatching)
 	}
 	return fmt.Errorf("%w: %s renewed its lease %v ago (run --take-over takes it anyway)", ErrLeased, r.Owner, age.Round(time.Second))
 }
 
 // Renew renews the lease. ErrLeased says that another daemon has taken it.
 func (l *Lease) Renew(ctx context.Context) error {
+	own := l.sent // the answer to it may have been lost
 	tag, err := l.store.Replace(ctx, l.name, l.record(false), l.tag)
+	if errors.Is(err, fileio.ErrChanged) {
+		if tag, err = l.reread(ctx, own); err == nil {
+			tag, err = l.store.Replace(ctx, l.name, l.record(false), tag)
+		}
+	}
 	switch {
 	case errors.Is(err, fileio.ErrChanged):
 		l.held = false
@@ -110,6 +141,23 @@ func (l *Lease) Renew(ctx context.Context) error {
 	}
 	l.tag = tag
 	return nil
+}
+
+// reread gives the tag of the lease where it is what this daemon wrote last. Else another one
+// took it, which is ErrChanged.
+func (l *Lease) reread(ctx context.Context, nonce string) (fileio.Tag, error) {
+	content, tag, err := l.store.Read(ctx, l.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fileio.ErrChanged
+	}
+	if err != nil {
+		return "", err
+	}
+	var r leaseRecord
+	if json.Unmarshal(content, &r) != nil || r.Nonce != nonce {
+		return "", fileio.ErrChanged
+	}
+	return tag, nil
 }
 
 // Release lets the next daemon in at once. A lease that another has taken stays as it is.
@@ -126,7 +174,8 @@ func (l *Lease) Release(ctx context.Context) error {
 }
 
 func (l *Lease) record(released bool) []byte {
-	b, err := json.Marshal(leaseRecord{l.owner, l.now().UTC(), released, rand.Text()})
+	l.sent = rand.Text()
+	b, err := json.Marshal(leaseRecord{l.owner, l.now().UTC(), released, l.sent})
 	if err != nil {
 		panic("commit: " + err.Error()) // strings and times can be rendered
 	}

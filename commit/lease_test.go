@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -52,6 +53,10 @@ func TestLease(t *testing.T) {
 		t.Errorf("a lease that was taken is renewed: %v", err)
 	}
 	l.pass(LeaseTime)
+	if err := second.Take(ctx, false); !errors.Is(err, ErrWatching) {
+		t.Errorf("a lease that looks old is taken unwatched: %v", err)
+	}
+	l.pass(watchFor + time.Second)
 	if err := second.Take(ctx, false); err != nil {
 		t.Errorf("a lease that ran out is not taken: %v", err)
 	}
@@ -76,11 +81,20 @@ func TestLease(t *testing.T) {
 // and where a lease has run out.
 func TestLeaseRace(t *testing.T) {
 	l := newLeaseLab(t)
-	for range 5 {
+	for round := range 5 {
 		var won atomic.Int32
 		var g sync.WaitGroup
-		for i := range 8 {
-			lease := l.lease(strings.Repeat("x", i+1))
+		leases := make([]*Lease, 8)
+		for i := range leases {
+			leases[i] = l.lease(fmt.Sprint(round, "x", i))
+			if round > 0 {
+				if err := leases[i].Take(context.Background(), false); !errors.Is(err, ErrWatching) {
+					t.Fatal(err)
+				}
+			}
+		}
+		l.pass(watchFor + time.Second)
+		for _, lease := range leases {
 			g.Go(func() {
 				switch err := lease.Take(context.Background(), false); {
 				case err == nil:
@@ -109,7 +123,89 @@ func TestLeaseOfNobody(t *testing.T) {
 		t.Errorf("a damaged lease is not taken: %v", err)
 	}
 	l.pass(-time.Hour) // the clock went back, or the owner's was ahead
-	if err := l.lease("two").Take(context.Background(), false); err != nil {
+	two := l.lease("two")
+	if err := two.Take(context.Background(), false); !errors.Is(err, ErrWatching) {
+		t.Errorf("a lease from the future is taken unwatched: %v", err)
+	}
+	l.pass(watchFor + time.Second)
+	if err := two.Take(context.Background(), false); err != nil {
 		t.Errorf("a lease from the future is not taken: %v", err)
+	}
+}
+
+// TestLeaseUnderOtherClocks has two machines whose clocks are apart, by less than the lease's
+// time and by more: while the owner renews, nobody takes its lease, and when it ends the other
+// one gets it in time.
+func TestLeaseUnderOtherClocks(t *testing.T) {
+	ctx := context.Background()
+	for _, apart := range []time.Duration{-time.Hour, -time.Minute, -10 * time.Second, 10 * time.Second, time.Minute, time.Hour} {
+		l := newLeaseLab(t)
+		owner := NewLease(fileio.Disk{}, l.dir, "p", "one", func() time.Time { return time.Unix(l.clock.Load(), 0).Add(apart) })
+		other := l.lease("two")
+		if err := owner.Take(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+		for second := range 60 {
+			if second%int(RenewEvery/time.Second) == 0 {
+				if err := owner.Renew(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := other.Take(ctx, false); !errors.Is(err, ErrLeased) {
+				t.Fatalf("clocks %v apart: taken from its owner after %d s: %v", apart, second, err)
+			}
+			l.pass(time.Second)
+		}
+		waited := time.Duration(0)
+		for ; other.Take(ctx, false) != nil; waited += time.Second {
+			l.pass(time.Second)
+		}
+		if waited > LeaseTime {
+			t.Errorf("clocks %v apart: taken over after %v", apart, waited)
+		}
+	}
+}
+
+// lossyStore replaces objects and loses the answer.
+type lossyStore struct {
+	fileio.Disk
+	lose bool
+}
+
+func (s *lossyStore) Replace(ctx context.Context, name string, content []byte, old fileio.Tag) (fileio.Tag, error) {
+	tag, err := s.Disk.Replace(ctx, name, content, old)
+	if s.lose && err == nil {
+		s.lose = false
+		return "", errInjected
+	}
+	return tag, err
+}
+
+// TestLeaseAnswerIsLost renews where the answer to the renewal before was lost: the lease is
+// still the owner's.
+func TestLeaseAnswerIsLost(t *testing.T) {
+	ctx := context.Background()
+	l := newLeaseLab(t)
+	store := &lossyStore{}
+	owner := NewLease(store, l.dir, "p", "one", func() time.Time { return time.Unix(l.clock.Load(), 0) })
+	if err := owner.Take(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	store.lose = true
+	if err := owner.Renew(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	if err := owner.Renew(ctx); err != nil {
+		t.Errorf("its own lease is not renewed: %v", err)
+	}
+	store.lose = true
+	if err := owner.Renew(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	if err := l.lease("two").Take(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Renew(ctx); !errors.Is(err, ErrLeased) {
+		t.Errorf("a lease that was taken is renewed: %v", err)
 	}
 }

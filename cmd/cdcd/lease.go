@@ -42,10 +42,10 @@ const standbyPoll = time.Second
 func (d *daemon) takeLease(ctx context.Context, lease *commit.Lease) error {
 	for waiting := false; ; waiting = true {
 		err := lease.Take(ctx, d.flags.TakeOver)
-		if !errors.Is(err, commit.ErrLeased) || !d.flags.Standby {
+		if !errors.Is(err, commit.ErrLeased) || !d.flags.Standby && !errors.Is(err, commit.ErrWatching) {
 			return err
 		}
-		if !waiting {
+		if !waiting && d.flags.Standby {
 			d.logger.Info("standing by", "err", err)
 			d.sdNotify("STATUS=standing by")
 		}
