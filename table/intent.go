@@ -85,7 +85,7 @@ func (t *Table) intend(ctx context.Context, a *assembly, at time.Time) error {
 		return err
 	}
 	name := fmt.Sprintf("%se%d-k%d-a%d.json", IntentsOf(t.cfg.Intents, t.Name()), i.Fence, i.Epoch, i.Attempt)
-	if _, err := t.cfg.store().Put(ctx, name, content); err != nil {
+	if _, err := t.head.store.Put(ctx, name, content); err != nil {
 		return fmt.Errorf("%s: write the intent: %w", t.Name(), err)
 	}
 	t.intents = append(t.intents, name)
@@ -115,7 +115,7 @@ func (t *Table) keep(sum digest, f iceberg.DataFile) {
 func (t *Table) dropIntents(ctx context.Context) error {
 	var errs []error
 	for _, name := range t.intents {
-		if err := t.cfg.store().Remove(ctx, name); err != nil {
+		if err := t.head.store.Remove(ctx, name); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -141,7 +141,7 @@ func (t *Table) Recover(ctx context.Context, fence int64) (Recovered, error) {
 	if t.cfg.Intents == "" {
 		return out, nil
 	}
-	for o, err := range t.cfg.store().List(ctx, IntentsOf(t.cfg.Intents, t.Name())) {
+	for o, err := range t.head.store.List(ctx, IntentsOf(t.cfg.Intents, t.Name())) {
 		if err != nil {
 			return out, fmt.Errorf("%s: list intents: %w", t.Name(), err)
 		}
@@ -155,7 +155,7 @@ func (t *Table) Recover(ctx context.Context, fence int64) (Recovered, error) {
 
 // recoverFrom takes the uploads of one intent, where it is of the right owner and snapshot.
 func (t *Table) recoverFrom(ctx context.Context, name string, fence int64, out *Recovered) error {
-	content, _, err := t.cfg.store().Read(ctx, name)
+	content, _, err := t.head.store.Read(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (t *Table) recoverFrom(ctx context.Context, name string, fence int64, out *
 // listed reads an intent's manifests.
 func (t *Table) listed(ctx context.Context, i Intent) (map[string]iceberg.DataFile, error) {
 	out := map[string]iceberg.DataFile{}
-	fs := t.cfg.store().IO(ctx)
+	fs := t.head.store.IO(ctx)
 	for _, m := range i.Manifest {
 		file := iceberg.NewManifestFile(t.head.meta.Version(), m.Path, m.Bytes, m.Spec, i.Snapshot).Build()
 		err := eachEntry(file, fs, func(_ iceberg.ManifestFile, e iceberg.ManifestEntry) error {
@@ -207,6 +207,6 @@ const parquetEnd = "PAR1"
 
 // durable reports whether a data file is there in its full length.
 func (t *Table) durable(ctx context.Context, f IntentFile) bool {
-	end, err := t.cfg.store().ReadRange(ctx, f.Path, f.Bytes-int64(len(parquetEnd)), int64(len(parquetEnd)))
+	end, err := t.head.store.ReadRange(ctx, f.Path, f.Bytes-int64(len(parquetEnd)), int64(len(parquetEnd)))
 	return err == nil && string(end) == parquetEnd
 }

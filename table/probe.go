@@ -35,9 +35,8 @@ const (
 )
 
 // Probe finds out whether commits to a catalog's tables are exactly-once. The error is
-// [ErrCatalogUnfit], with the reason, where they are not. A nil store is the local disk.
+// [ErrCatalogUnfit], with the reason, where they are not.
 func Probe(ctx context.Context, l Lake, store fileio.Store) (err error) {
-	store = Config{Store: store}.store()
 	p := &probe{lake: l, store: store, name: Name{probeNamespace, "probe_" + uuid.NewString()[:8]}}
 	defer func() {
 		if err != nil {
