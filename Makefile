@@ -45,7 +45,7 @@ $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./cmd/...
+	CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each

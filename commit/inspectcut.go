@@ -3,6 +3,7 @@ package commit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -27,6 +28,7 @@ type CutState struct {
 type CutPart struct {
 	Table    string   `json:"table"`
 	Snapshot int64    `json:"snapshot"`
+	Position string   `json:"position"`
 	Retained bool     `json:"retained"`
 	Refs     []string `json:"refs,omitempty"` // on the snapshot, but for main and ours
 }
@@ -51,6 +53,29 @@ func ReadCuts(ctx context.Context, cfg table.Config, control table.Name) ([]CutS
 	}
 	records, err := readControl(ctx, t)
 	return cutsOf(records, nil), err
+}
+
+// Names lists what a catalog holds.
+type Names interface {
+	AllTables(ctx context.Context) ([]table.Name, error)
+}
+
+// TablesOf gives the tables that belong to a pipeline, its control table among them, in
+// whatever state they are.
+func TablesOf(ctx context.Context, cfg table.Config, names Names) ([]table.Name, error) {
+	all, err := names.AllTables(ctx)
+	var out []table.Name
+	for _, n := range all {
+		t, err := table.Inspect(ctx, cfg, n)
+		switch {
+		case errors.Is(err, table.ErrCatalogAccess):
+		case err != nil:
+			return nil, err
+		case t != nil && t.Pipeline == cfg.Pipeline:
+			out = append(out, n)
+		}
+	}
+	return out, err
 }
 
 // cutsOf gathers the cuts among records. A table that is not given counts as lost.
@@ -80,7 +105,7 @@ func cutsOf(records []record, tables map[string]*table.Inspection) []CutState {
 }
 
 func cutPart(r record, t *table.Inspection) CutPart {
-	p := CutPart{Table: r.table, Snapshot: r.snapshot}
+	p := CutPart{Table: r.table, Snapshot: r.snapshot, Position: r.position}
 	if t == nil {
 		return p
 	}

@@ -71,6 +71,8 @@ func catalogJourney(t *testing.T, catalog settings, uri string) {
 	}
 	p.oracle("duckdb").equal(t, tables...) // by cdcd serve
 	p.verify()
+	wantWords(t, p.must("fsck", "--keys").out, "0 rules broken")
+	wantWords(t, p.must("inspect").out, "\nok")
 	wantWords(t, p.must("show", schema+".kv", "--limit", "1").out, "amount")
 	wantWords(t, p.must("status").out, schema+".kv")
 	if out := p.must("config", "show").out; strings.Contains(out, "cdc:cdc@") || strings.Contains(out, "cdcd:secret") {

@@ -316,9 +316,13 @@ func cellsAt(rows []string, i int) []string {
 	return strings.Split(rows[i], separator)
 }
 
-// fsck checks the lake's files against the rules of the format, with decoders of its own.
+// fsck checks the lake's files against the rules of the format: by cdcd fsck, and with
+// decoders of its own.
 func (p *pipeline) fsck(t testing.TB) {
 	t.Helper()
+	if f := p.run("fsck", "--keys"); f.code != 0 {
+		t.Errorf("cdcd fsck ended with %d:\n%s%s", f.code, f.out, f.err)
+	}
 	if out, err := p.checker().CombinedOutput(); err != nil {
 		t.Errorf("fsck: %v\n%s", err, out)
 	}

@@ -59,6 +59,8 @@ func TestS3Journey(t *testing.T) {
 	p.reach()
 	(&oracle{p, startEngine(t, "spark", p.uri())}).equal(t, tables...)
 	p.verify()
+	wantWords(t, p.must("fsck", "--keys").out, "0 rules broken")
+	wantWords(t, p.must("inspect").out, "\nok")
 	wantWords(t, p.must("show", "journey_s3.kv", "--limit", "1").out, "amount")
 	p.stop()
 	if out := p.daemon.output.String(); strings.Contains(out, s3Credentials()["AWS_SECRET_ACCESS_KEY"]) {

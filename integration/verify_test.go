@@ -118,6 +118,9 @@ func TestCheckerSeesDamage(t *testing.T) {
 				if out, err := p.checker().CombinedOutput(); err == nil {
 					t.Errorf("%s, %s: not noticed: %s", path, what, out)
 				}
+				if f := p.run("fsck"); f.code != 1 {
+					t.Errorf("%s, %s: cdcd fsck ended with %d: %s%s", path, what, f.code, f.out, f.err)
+				}
 			}
 			if err := os.WriteFile(path, whole, 0o600); err != nil {
 				t.Fatal(err)

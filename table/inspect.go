@@ -129,3 +129,6 @@ func (n Name) Path() string { return pathElement(n.Namespace) + "/" + pathElemen
 
 // Objects is the store of the tables' files.
 func (c Config) Objects() fileio.Store { return c.store() }
+
+// ParseSource reads the property in which a table keeps what it was captured from.
+func ParseSource(property string) (Source, error) { return parseSource(property) }

@@ -62,12 +62,12 @@ func controlName(c config.Config) table.Name {
 func namedTables(ctx context.Context, lake *lakehouse, asked []string) ([]table.Name, error) {
 	var out []table.Name
 	for _, name := range asked {
-		namespace, tableName, ok := strings.Cut(name, ".")
-		if !ok {
-			return nil, coded{exitUsage, fmt.Errorf("%q is not namespace.table", name)}
+		n, err := parseName(name)
+		if err != nil {
+			return nil, err
 		}
-		if namespace != config.ControlNamespace { // the control table is looked at in any case
-			out = append(out, table.Name{Namespace: namespace, Table: tableName})
+		if n.Namespace != config.ControlNamespace { // the control table is looked at in any case
+			out = append(out, n)
 		}
 	}
 	if len(asked) > 0 {
@@ -80,6 +80,15 @@ func namedTables(ctx context.Context, lake *lakehouse, asked []string) ([]table.
 		}
 	}
 	return out, err
+}
+
+// parseName reads a table's name.
+func parseName(name string) (table.Name, error) {
+	namespace, tableName, ok := strings.Cut(name, ".")
+	if !ok {
+		return table.Name{}, coded{exitUsage, fmt.Errorf("%q is not namespace.table", name)}
+	}
+	return table.Name{Namespace: namespace, Table: tableName}, nil
 }
 
 // inspected is the exit code: what needs a person weighs more than what could not be read.

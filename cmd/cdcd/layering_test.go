@@ -19,6 +19,7 @@ func layers() map[string]int {
 		"commit":     2,
 		"compaction": 2,
 		"verify":     2,
+		"fsck":       2,
 		"cmd":        3,
 	}
 }
@@ -29,7 +30,7 @@ func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/go-mysql-org/go-mysql":    {"capture"},
 		"github.com/go-sql-driver/mysql":      {"capture"},
-		"github.com/apache/iceberg-go":        {"table", "compaction"},
+		"github.com/apache/iceberg-go":        {"table", "compaction", "fsck"},
 		"go.yaml.in/yaml/v4":                  {"cmd"},
 		"github.com/alecthomas/kong":          {"cmd"},
 		"github.com/prometheus/client_golang": {"cmd"},
@@ -89,7 +90,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		for _, imp := range p.Imports {
 			to, ours := folder(imp)
 			if ours && to != from && rank[to] >= rank[from] {
-				t.Errorf("%s imports %s: imports run cmd -> {commit, compaction, verify} -> table -> capture only", p.ImportPath, imp)
+				t.Errorf("%s imports %s: imports run cmd -> {commit, compaction, verify, fsck} -> table -> capture only", p.ImportPath, imp)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ type cli struct {
 	Show    showCmd    `cmd:"" help:"Print rows of a lake table."`
 	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
 	Inspect inspectCmd `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
+	Fsck    fsckCmd    `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`
 	Conf    confCmd    `cmd:"" name:"config" help:"Work with the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
