@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,12 +30,14 @@ type Faults struct {
 	Halves        bool // properties are set although a requirement does not hold
 	Elsewhere     bool // metadata is not where the tables' files are
 	Lies          bool // commits that do not hold are answered with success
+	AnySequence   bool // sequence numbers and row ids that are taken are replaced by the next ones
 }
 
 // Memory is a catalog in memory that keeps its promises, but for its faults. It puts
 // metadata files beside the tables' other files.
 type Memory struct {
 	Faults   Faults
+	Files    fileio.Store // of the metadata files
 	location string
 
 	mu         sync.Mutex
@@ -44,15 +47,23 @@ type Memory struct {
 }
 
 type entry struct {
-	meta icetable.Metadata
-	file string
+	meta   icetable.Metadata
+	file   string
+	before *entry // the one that it replaced; it has none itself
 }
 
 var _ table.Lake = (*Memory)(nil)
 
 // NewMemory makes an empty catalog whose tables' files go below a directory.
 func NewMemory(dir string, f Faults) *Memory {
-	return &Memory{Faults: f, location: "file://" + dir, tables: map[string]entry{}}
+	return &Memory{Faults: f, Files: fileio.Disk{}, location: "file://" + dir, tables: map[string]entry{}}
+}
+
+// Clone gives a catalog of its own that has the same in it, with its files in another store.
+func (m *Memory) Clone(files fileio.Store) *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Memory{Faults: m.Faults, Files: files, location: m.location, namespaces: slices.Clone(m.namespaces), tables: maps.Clone(m.tables)}
 }
 
 func key(ident icetable.Identifier) string { return strings.Join(ident, "\x1f") }
@@ -102,10 +113,13 @@ func (m *Memory) put(ident icetable.Identifier, meta icetable.Metadata) (entry, 
 	}
 	if m.Faults.Elsewhere {
 		file = strings.Replace(file, "file://", "file:///elsewhere", 1)
-	} else if _, err := (fileio.Disk{}).Put(context.Background(), file, content); err != nil {
+	} else if _, err := m.Files.Put(context.Background(), file, content); err != nil {
 		return entry{}, err
 	}
-	e := entry{meta, file}
+	e := entry{meta: meta, file: file}
+	if old, there := m.tables[key(ident)]; there {
+		old.before, e.before = nil, &old
+	}
 	m.tables[key(ident)] = e
 	return e, nil
 }
@@ -119,6 +133,17 @@ func (m *Memory) LoadTable(_ context.Context, ident icetable.Identifier) (*iceta
 		return nil, catalog.ErrNoSuchTable
 	}
 	return icetable.New(ident, e.meta, e.file, nil, nil), nil
+}
+
+// Previous gives a table as it was before its newest commit, nil where there is no such thing.
+func (m *Memory) Previous(ident icetable.Identifier) *icetable.Table {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.tables[key(ident)].before
+	if e == nil {
+		return nil
+	}
+	return icetable.New(ident, e.meta, e.file, nil, nil)
 }
 
 // DropTable drops a table.
@@ -154,7 +179,7 @@ func (m *Memory) CommitTable(_ context.Context, ident icetable.Identifier, reqs 
 	if m.Faults.Racy {
 		m.waitForRival()
 	}
-	meta, err := icetable.UpdateTableMetadata(now.meta, m.spoil(updates), now.file)
+	meta, err := icetable.UpdateTableMetadata(now.meta, m.spoil(now.meta, updates), now.file)
 	if err != nil {
 		return nil, "", err
 	}
@@ -197,10 +222,13 @@ func (m *Memory) waitForRival() {
 	m.racers--
 }
 
-// spoil changes updates as a catalog does that knows no refs.
-func (m *Memory) spoil(updates []icetable.Update) []icetable.Update {
+// spoil changes updates as a catalog does that knows no refs, or gives out numbers itself.
+func (m *Memory) spoil(now icetable.Metadata, updates []icetable.Update) []icetable.Update {
 	var out []icetable.Update
 	for _, u := range updates {
+		if m.Faults.AnySequence && u.Action() == icetable.UpdateAddSnapshot {
+			u = renumber(now, u)
+		}
 		var ref struct {
 			Type     icetable.RefType `json:"type"`
 			Snapshot int64            `json:"snapshot-id"`
@@ -216,6 +244,23 @@ func (m *Memory) spoil(updates []icetable.Update) []icetable.Update {
 		}
 	}
 	return out
+}
+
+// renumber gives a snapshot numbers that are free.
+func renumber(now icetable.Metadata, u icetable.Update) icetable.Update {
+	var add struct {
+		Snapshot icetable.Snapshot `json:"snapshot"`
+	}
+	b, err := json.Marshal(u)
+	if err != nil || json.Unmarshal(b, &add) != nil {
+		return u
+	}
+	s, first := add.Snapshot, now.NextRowID()
+	if s.SequenceNumber > now.LastSequenceNumber() && s.FirstRowID != nil && *s.FirstRowID >= first {
+		return u
+	}
+	s.SequenceNumber, s.FirstRowID = now.LastSequenceNumber()+1, &first
+	return icetable.NewAddSnapshotUpdate(&s)
 }
 
 // Namespaces lists the namespaces.
