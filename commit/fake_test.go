@@ -32,8 +32,9 @@ type fakeServer struct {
 	log     [][]change // transactions, numbered from 1
 	visible int        // the transactions that readers see
 	tables  map[string]*capture.Table
-	purged  int // transactions that the log no longer holds
-	rng     *rand.Rand
+	purged  int        // transactions that the log no longer holds
+	rng     *rand.Rand // of what is delivered how
+	content *rand.Rand // of transactions
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
 	delay   time.Duration          // of every segment: the stream is behind what readers see
@@ -48,7 +49,7 @@ type fakeServer struct {
 const fakeSID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 func newFakeServer(seed uint64, mem memory.Allocator, names ...string) *fakeServer {
-	s := &fakeServer{tables: map[string]*capture.Table{}, rng: rand.New(rand.NewPCG(seed, 1)), mem: mem, created: map[int][]capture.Name{}}
+	s := &fakeServer{tables: map[string]*capture.Table{}, rng: rand.New(rand.NewPCG(seed, 1)), content: rand.New(rand.NewPCG(seed, 2)), mem: mem, created: map[int][]capture.Name{}}
 	for _, n := range names {
 		s.tables[n] = fakeTable(n)
 	}

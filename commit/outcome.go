@@ -23,18 +23,19 @@ const (
 
 // judge decides what became of an attempt by comparing the head it was made on with the
 // one that is there now. The error is for a table that somebody changed in a way that must
-// not be committed to.
+// not be committed to. That comes first, as does another owner: to go on from a head that
+// shows either is to commit in its name, though the attempt itself has landed.
 func judge(a *table.Attempt, now *table.Head, own int64) (outcome, error) {
 	before := a.Head
 	switch {
-	case a.Landed(now):
-		return landed, nil
 	case now.UUID != before.UUID:
 		return 0, fmt.Errorf("%s: %w: it was dropped and created again", before.Name, table.ErrForeignShape)
 	case now.Fence > own:
 		return fenced, nil
 	case now.Schema != before.Schema || now.Spec != before.Spec:
 		return 0, fmt.Errorf("%s: %w", before.Name, table.ErrForeignShape)
+	case a.Landed(now):
+		return landed, nil
 	case now.Snapshot != before.Snapshot:
 		return dead, nil
 	case now.Same(before):
@@ -61,7 +62,8 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 		h, err := table.Swap(ctx, cfg, a)
 		failpoint("after-swap")
 		if err == nil && a.Landed(h) {
-			return h, landed, nil
+			what, err := judge(a, h, own)
+			return h, what, err
 		}
 		last = err
 		h, err = reload(ctx, cfg, a.Head.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -130,6 +131,7 @@ func (c *committer) build(ctx context.Context, e *epoch, m *member, s *share) (*
 // land commits a Delta. With landed the member's table has moved on to the new snapshot;
 // with dead it has moved on to the one that won, where the Delta must be made anew.
 func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark table.Mark, l *landing) (outcome, error) {
+	var before []*table.Attempt // on the same snapshot: any of them may still land
 	for range rebaseTries {
 		a, err := m.table.Prepare(ctx, d, mark)
 		if err != nil {
@@ -148,9 +150,13 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 		}
 		l.changes.Conflicts++
 		if what == dead {
+			if slices.ContainsFunc(before, func(b *table.Attempt) bool { return b.Landed(h) }) {
+				return landed, m.table.Refresh(ctx, h)
+			}
 			m.table.Keep(d)
 			return dead, c.rebase(ctx, m, h)
 		}
+		before = append(before, a)
 		// Only numbers moved: the same Delta on the same snapshot, in a new attempt.
 		if err := m.table.Refresh(ctx, h); err != nil {
 			return 0, err
