@@ -1,11 +1,13 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/catalog/rest"
+	"github.com/cenkalti/backoff/v5"
 )
 
 // REST is a catalog behind Iceberg's REST protocol.
@@ -103,8 +106,9 @@ const (
 	idleConnections   = 16
 )
 
-// transport sends each request of a catalog's client to the server that it is meant for, once.
-// net/http repeats a request only where nothing of it was sent.
+// transport sends each request of a catalog's client to the server that it is meant for: once
+// if it may change something, for net/http too repeats a request only where nothing of it was
+// sent; a few times if it only asks.
 type transport struct{ http.RoundTripper }
 
 // newTransport is a rest.TransportFactory.
@@ -118,13 +122,61 @@ func newTransport(config *tls.Config) (http.RoundTripper, func()) {
 	return transport{t}, t.CloseIdleConnections
 }
 
-// RoundTrip sends a request. A redirection is an error: following it would send a commit
-// twice, and our token to somebody else.
+// RoundTrip sends a request.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Del(accessDelegation)
+	if r.Method != http.MethodGet {
+		return t.once(r)
+	}
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = firstAskWait
+	return backoff.Retry(r.Context(), func() (*http.Response, error) {
+		resp, err := t.ask(r)
+		if redirected := (*redirectError)(nil); errors.As(err, &redirected) {
+			err = backoff.Permanent(err)
+		}
+		return resp, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(asks))
+}
+
+const (
+	// asks is how often a question is put to a server that is busy or whose answer gets lost,
+	// firstAskWait about how long the first pause between is; it grows.
+	asks         = 5
+	firstAskWait = 100 * time.Millisecond
+)
+
+// ask sends a request that changes nothing and reads the whole answer, which may end early.
+// That the server is busy is an error.
+func (t transport) ask(r *http.Request) (*http.Response, error) {
+	resp, err := t.once(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	err = errors.Join(err, resp.Body.Close())
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusNotImplemented:
+		return nil, fmt.Errorf("the catalog answers %s", resp.Status)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// redirectError is a redirection. Following it would send a commit twice, and our token to
+// somebody else.
+type redirectError struct{ to string }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("the catalog redirects to %q: if it is there, say so in catalog.uri", e.to)
+}
+
+func (t transport) once(r *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTripper.RoundTrip(r)
 	if err != nil || resp.StatusCode < http.StatusMultipleChoices || resp.StatusCode >= http.StatusBadRequest {
 		return resp, err
 	}
-	return nil, errors.Join(fmt.Errorf("the catalog redirects to %q: if it is there, say so in catalog.uri", resp.Header.Get("Location")), resp.Body.Close())
+	return nil, errors.Join(&redirectError{resp.Header.Get("Location")}, resp.Body.Close())
 }

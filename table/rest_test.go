@@ -104,6 +104,43 @@ func TestRESTCommitsOnce(t *testing.T) {
 	}
 }
 
+// TestRESTAsksAgain damages the first answers to a question, and then all.
+func TestRESTAsksAgain(t *testing.T) {
+	damages := map[string]http.HandlerFunc{
+		"hangs up": func(w http.ResponseWriter, _ *http.Request) { _ = hangUp(w).Close() },
+		"is cut short": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte(`{"defaults"`))
+		},
+	}
+	for _, code := range []int{429, 500, 502, 503, 504} {
+		damages[fmt.Sprint(code)] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked, damaged atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) <= damaged.Load() {
+					damage(w, r)
+					return
+				}
+				fmt.Fprint(w, `{"defaults":{},"overrides":{}}`)
+			}))
+			t.Cleanup(s.Close)
+			damaged.Store(3)
+			openREST(t, table.RESTConfig{URI: s.URL})
+			asked.Store(0)
+			damaged.Store(1000)
+			_, err := table.OpenREST(t.Context(), table.RESTConfig{URI: s.URL})
+			var network net.Error
+			if !errors.As(err, &network) || asked.Load() > 10 {
+				t.Errorf("after %d requests: %v", asked.Load(), err)
+			}
+		})
+	}
+}
+
 // TestRESTKeepsItsToken lets a catalog redirect to another server.
 func TestRESTKeepsItsToken(t *testing.T) {
 	var stolen atomic.Bool
