@@ -66,7 +66,7 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 			return h, what, err
 		}
 		last = err
-		h, err = reload(ctx, cfg, a.Head.Name)
+		h, err = reload(ctx, cfg, a.Head)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%w; the outcome of a commit is open (%w)", err, last)
 		}
@@ -81,8 +81,14 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 	return nil, 0, fmt.Errorf("commit %s: refused %d times: %w", a.Head.Name, swapTries, last)
 }
 
-// reload loads a table's head, trying again while the catalog does not answer.
-func reload(ctx context.Context, cfg table.Config, n table.Name) (*table.Head, error) {
+// ErrOutdated reports a catalog that shows a table as it was before we last saw it.
+var ErrOutdated = errors.New("the catalog shows an older state of the table than before")
+
+// reload loads the head of a table that was at seen before, trying again while the catalog
+// does not answer. An answer from before that, out of a cache, is none: sequence numbers
+// only grow.
+func reload(ctx context.Context, cfg table.Config, seen *table.Head) (*table.Head, error) {
+	n := seen.Name
 	return backoff.Retry(ctx, func() (*table.Head, error) {
 		h, err := table.LoadHead(ctx, cfg, n)
 		switch {
@@ -90,6 +96,8 @@ func reload(ctx context.Context, cfg table.Config, n table.Name) (*table.Head, e
 			return nil, backoff.Permanent(fmt.Errorf("%s: %w: it is gone", n, table.ErrForeignShape))
 		case permanent(err):
 			return nil, backoff.Permanent(err)
+		case err == nil && h.UUID == seen.UUID && h.Sequence < seen.Sequence:
+			return nil, fmt.Errorf("%s: %w: sequence number %d after %d", n, ErrOutdated, h.Sequence, seen.Sequence)
 		}
 		return h, err
 	}, backoff.WithMaxElapsedTime(reloadFor))

@@ -55,7 +55,7 @@ func exitCode(err error) int {
 			return exitHuman
 		}
 	}
-	if errors.Is(err, commit.ErrFenced) || errors.Is(err, commit.ErrLeased) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
+	if errors.Is(err, commit.ErrFenced) || errors.Is(err, commit.ErrLeased) || errors.Is(err, commit.ErrOutdated) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
 		errors.Is(err, syscall.EROFS) || capture.Transient(err) || errors.Is(err, context.Canceled) {
 		return exitLater
 	}
