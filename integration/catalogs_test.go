@@ -46,8 +46,14 @@ func startPostgres(t testing.TB) string {
 // its URI. It ends with the test.
 func startIcebergREST(t testing.TB, properties ...string) string {
 	t.Helper()
+	return startIcebergRESTIn(t, filepath.Join(t.TempDir(), "rest"), properties...)
+}
+
+// startIcebergRESTIn is startIcebergREST with its database in a directory.
+func startIcebergRESTIn(t testing.TB, dir string, properties ...string) string {
+	t.Helper()
 	port := freePort(t)
-	args := append([]string{"run", filepath.Join(t.TempDir(), "rest"), fmt.Sprint(port)}, properties...)
+	args := append([]string{"run", dir, fmt.Sprint(port)}, properties...)
 	p, err := startProcess(exec.Command("servers/iceberg-rest", args...))
 	if err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ const (
 // bankTables hold one account a row. Every transaction moves money between two tables.
 func bankTables() []string { return []string{"here", "there", "abroad"} }
 
-// startBank makes the tables and transfers money all the time until it is stopped.
-func startBank(t *testing.T, s *server) (stop func()) {
+// makeBank makes the tables.
+func makeBank(t testing.TB, s *server) {
 	t.Helper()
 	s.schema(t, "bank")
 	for _, name := range bankTables() {
@@ -31,6 +31,12 @@ func startBank(t *testing.T, s *server) (stop func()) {
 		}
 		s.exec(t, "CREATE TABLE bank."+name+" (id INT PRIMARY KEY, balance BIGINT NOT NULL, version BIGINT NOT NULL); INSERT INTO bank."+name+" VALUES "+strings.Join(values, ","))
 	}
+}
+
+// startBank makes the tables and transfers money all the time until it is stopped.
+func startBank(t *testing.T, s *server) (stop func()) {
+	t.Helper()
+	makeBank(t, s)
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, done := s.conn(t), make(chan error, 1)
 	go func() {

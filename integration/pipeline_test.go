@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"cdcd/capture"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -220,6 +219,7 @@ type status struct {
 	Committed string `json:"committed"`
 	Fence     int64  `json:"fence"`
 	Epoch     int64  `json:"epoch"`
+	Cut       int64  `json:"cut"` // the newest one of this process
 	Tables    []struct {
 		Source, Table, State, Position string
 		LoadedRows                     int64 `json:"loaded_rows"`
@@ -260,14 +260,7 @@ func (p *pipeline) reach() {
 		if err != nil {
 			return err
 		}
-		if s.State != "streaming" {
-			return fmt.Errorf("it is %s", s.State)
-		}
-		at, err := capture.ParsePosition(p.server.flavor, s.Committed)
-		if err == nil && !at.Covers(want) {
-			err = fmt.Errorf("it is at %s, the source at %s", at, want)
-		}
-		return err
+		return covers(p.server, s, want)
 	})
 }
 

@@ -1,9 +1,10 @@
 """fsck.py WAREHOUSE
 
-Checks every table of an embedded warehouse against the rules of Iceberg v3 and of cdcd's own
-marks, snapshot by snapshot, down to the bytes of each deletion vector. It shares no code with
-what wrote them: Avro is read by fastavro, Parquet by pyarrow, bitmaps by pyroaring.
-Prints a line a table; exits 1 if a rule is broken.
+Checks every table of an embedded warehouse, or of the reference REST server's directory, against
+the rules of Iceberg v3 and of cdcd's own marks, snapshot by snapshot, down to the bytes of each
+deletion vector. It shares no code with what wrote them: Avro is read by fastavro, Parquet by
+pyarrow, bitmaps by pyroaring. Prints a line a table; exits 1 if a rule is broken.
+env: S3_ROOT, the directory that holds the buckets of an S3 server.
 """
 import json, os, sqlite3, struct, sys, zlib
 
@@ -19,6 +20,8 @@ def local(location):
     for scheme in ("file://", "file:"):
         if location.startswith(scheme):
             return location[len(scheme):]
+    if location.startswith("s3://"):
+        return os.path.join(os.environ["S3_ROOT"], location[len("s3://"):])
     return location
 
 
