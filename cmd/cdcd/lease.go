@@ -19,7 +19,7 @@ func (d *daemon) leased(ctx context.Context, store fileio.Store, action func() e
 	if err != nil {
 		return err
 	}
-	lease := commit.NewLease(store, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, time.Now)
+	lease := commit.NewLease(store, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, clock)
 	if err := d.takeLease(ctx, lease); err != nil {
 		return err
 	}

@@ -214,7 +214,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 		return nil, err
 	}
 	tables := lake.tables(d.cfg.Pipeline)
-	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, time.Now
+	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, clock
 	tables.Intents = commit.IntentsIn(d.cfg.Warehouse.Location, d.cfg.Pipeline)
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
