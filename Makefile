@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test unit servers engines integration check lint race fuzz bench demo clean
+.PHONY: help build test unit servers engines integration crash check lint race fuzz bench demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,15 @@ engines:
 integration: servers engines ## tests on real MySQL and MariaDB, read by PyIceberg, DuckDB, Spark and Trino
 	go test -tags integration -count=1 -timeout 40m ./integration
 
+ROUNDS ?= 200
+crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind injected faults (SEED repeats a run)
+	CDCD_CRASH_ROUNDS=$(ROUNDS) CDCD_CRASH_SEED=$(SEED) go test -tags integration,crash -count=1 -timeout 6h -run '^(TestCrashLong|TestLossyFailover|TestResetLog)$$' -v ./integration
+
 check: lint unit ## vet, staticcheck, gofumpt and the unit tests
 
 lint: $(STATICCHECK) $(GOFUMPT)
-	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench ./integration
-	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,failpoint ./integration ./commit
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench,crash ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,failpoint ./integration ./commit
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
 
 $(STATICCHECK):

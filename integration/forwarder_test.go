@@ -1,0 +1,131 @@
+//go:build integration
+
+package integration
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// forwarder passes TCP connections on to a server. Tests switch it to another one, cut what
+// runs through it, slow it down and let it fall silent with its connections open.
+type forwarder struct {
+	address string
+
+	mu     sync.Mutex
+	to     string
+	pause  time.Duration // before each piece that the server sends
+	piece  int           // bytes of one
+	silent bool
+	left   int64 // bytes of the server before its connections are cut; below zero: no end
+	open   map[net.Conn]bool
+}
+
+// pieceBytes is how much is passed on at a time.
+const pieceBytes = 16 << 10
+
+func startForwarder(t testing.TB, to string) *forwarder {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &forwarder{address: l.Addr().String(), to: to, piece: pieceBytes, left: -1, open: map[net.Conn]bool{}}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go f.serve(c)
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		accepting.Wait()
+		f.cut()
+	})
+	return f
+}
+
+// serve passes one connection on, until an end of it is closed.
+func (f *forwarder) serve(client net.Conn) {
+	f.mu.Lock()
+	to := f.to
+	f.mu.Unlock()
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	f.mu.Lock()
+	f.open[client], f.open[server] = true, true
+	f.mu.Unlock()
+	var both sync.WaitGroup
+	both.Go(func() { f.copy(server, client, false) })
+	both.Go(func() { f.copy(client, server, true) })
+	both.Wait()
+	f.mu.Lock()
+	delete(f.open, client)
+	delete(f.open, server)
+	f.mu.Unlock()
+}
+
+func (f *forwarder) copy(to, from net.Conn, ofServer bool) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, pieceBytes)
+	for {
+		f.mu.Lock()
+		piece := buf[:f.piece]
+		f.mu.Unlock()
+		n, err := from.Read(piece)
+		if !f.may(n, ofServer) {
+			return
+		}
+		if _, failed := to.Write(piece[:n]); failed != nil || err != nil {
+			return
+		}
+	}
+}
+
+// may waits as long as a piece takes, and says whether it arrives.
+func (f *forwarder) may(n int, ofServer bool) bool {
+	const look = 50 * time.Millisecond
+	for {
+		f.mu.Lock()
+		silent, pause := f.silent, f.pause
+		cut := ofServer && f.left >= 0 && int64(n) > f.left
+		if ofServer && f.left >= 0 && !silent {
+			f.left -= min(f.left, int64(n))
+		}
+		f.mu.Unlock()
+		if !silent {
+			if ofServer && pause > 0 {
+				time.Sleep(pause)
+			}
+			return !cut
+		}
+		time.Sleep(look)
+	}
+}
+
+// change changes how the forwarder behaves from now on.
+func (f *forwarder) change(how func(*forwarder)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how(f)
+}
+
+// cut ends all connections.
+func (f *forwarder) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.open {
+		_ = c.Close()
+	}
+	f.silent = false
+}
