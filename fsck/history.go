@@ -114,14 +114,16 @@ func checkStep(s, next *snapshot) []Finding {
 }
 
 // checkBases finds two commits of ours on one parent. A rewind begins a timeline, and may
-// begin it anywhere.
+// begin it anywhere; and what was there when an operator accepted a table that was set back
+// is no commit beside those that came after.
 func checkBases(m *metadata) []Finding {
 	type base struct{ parent, timeline int64 }
 	landed := map[base]int64{}
+	accepted, _ := strconv.ParseInt(m.Properties[keySetBack], 10, 64) // a sequence number; 0: none
 	var out []Finding
 	for i := range m.Snapshots {
 		s := &m.Snapshots[i]
-		if s.mark == nil {
+		if s.mark == nil || s.Sequence <= accepted {
 			continue
 		}
 		b := base{s.Parent, s.mark.timeline}

@@ -21,6 +21,7 @@ const (
 	keyPosition = "cdcd.position"
 	keySnapshot = "cdcd.position-snapshot"
 	keySource   = "cdcd.source-table"
+	keySetBack  = "cdcd.set-back"
 	keyPrefix   = "cdcd."
 )
 
