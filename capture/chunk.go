@@ -161,7 +161,7 @@ func (r *Reader) view(ctx context.Context, after Position, read func() error, hi
 	if r.flavor == MariaDB {
 		return r.viewMariaDB(ctx, after, read, high)
 	}
-	if err := r.waitExecuted(ctx, after); err != nil {
+	if err := waitExecuted(ctx, r.conn, after, visibleWithin); err != nil {
 		return err
 	}
 	if err := read(); err != nil { // one statement: its read view is opened now
@@ -171,59 +171,73 @@ func (r *Reader) view(ctx context.Context, after Position, read func() error, hi
 	return err
 }
 
-// waitExecuted waits until the server shows what the stream has delivered: the log runs
+// waitExecuted waits until a MySQL server shows what the stream has delivered: the log runs
 // ahead of it.
-func (r *Reader) waitExecuted(ctx context.Context, after Position) error {
+func waitExecuted(ctx context.Context, conn *sql.Conn, after Position, within time.Duration) error {
 	if after.IsEmpty() {
 		return nil
 	}
-	for deadline := time.Now().Add(visibleWithin); ; {
+	for deadline := time.Now().Add(within); ; {
 		var timedOut int
-		if err := r.conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", after.String()).Scan(&timedOut); err != nil {
+		if err := conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1)", after.String()).Scan(&timedOut); err != nil {
 			return err
 		}
 		if timedOut == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the server does not show transactions of its own log after %v", visibleWithin)
+			return notVisible(within)
 		}
 	}
 }
 
-// viewMariaDB opens a snapshot and asks for its exact position. The position that MariaDB
+// viewMariaDB reads in a snapshot whose exact position is known. The position that MariaDB
 // shows as executed moves before the engine commits, so it is not to be trusted here.
 func (r *Reader) viewMariaDB(ctx context.Context, after Position, read func() error, high *Position) error {
-	for deadline := time.Now().Add(visibleWithin); ; {
-		if _, err := r.conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
-			return err
+	at, err := openSnapshot(ctx, r.conn, after, visibleWithin)
+	if err != nil {
+		return err
+	}
+	*high = at
+	err = read()
+	_, endErr := r.conn.ExecContext(ctx, "COMMIT")
+	return errors.Join(err, endErr)
+}
+
+// openSnapshot opens a consistent snapshot on a MariaDB server that contains after, and gives
+// its exact position.
+func openSnapshot(ctx context.Context, conn *sql.Conn, after Position, within time.Duration) (Position, error) {
+	for deadline := time.Now().Add(within); ; {
+		if _, err := conn.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+			return Position{}, err
 		}
-		at, err := r.snapshotPosition(ctx)
+		at, err := snapshotPosition(ctx, conn)
 		if err == nil && at.Covers(after) {
-			*high = at
-			err = read()
-			_, endErr := r.conn.ExecContext(ctx, "COMMIT")
-			return errors.Join(err, endErr)
+			return at, nil
 		}
-		_, endErr := r.conn.ExecContext(ctx, "ROLLBACK")
+		_, endErr := conn.ExecContext(ctx, "ROLLBACK")
 		if err := errors.Join(err, endErr); err != nil {
-			return err
+			return Position{}, err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the server does not show transactions of its own log after %v", visibleWithin)
+			return Position{}, notVisible(within)
 		}
 		if err := sleep(ctx, snapshotRetry); err != nil {
-			return err
+			return Position{}, err
 		}
 	}
+}
+
+func notVisible(within time.Duration) error {
+	return fmt.Errorf("the server does not show transactions of its own log after %v", within)
 }
 
 const snapshotRetry = 20 * time.Millisecond
 
 // snapshotPosition gives the position of the open consistent snapshot.
-func (r *Reader) snapshotPosition(ctx context.Context) (Position, error) {
+func snapshotPosition(ctx context.Context, conn *sql.Conn) (Position, error) {
 	status := map[string]string{}
-	rows, err := r.conn.QueryContext(ctx, "SHOW SESSION STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')")
+	rows, err := conn.QueryContext(ctx, "SHOW SESSION STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')")
 	if err != nil {
 		return Position{}, err
 	}
@@ -239,7 +253,7 @@ func (r *Reader) snapshotPosition(ctx context.Context) (Position, error) {
 		return Position{}, err
 	}
 	var text sql.NullString
-	err = r.conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, "+status["binlog_snapshot_position"]+")", status["binlog_snapshot_file"]).Scan(&text)
+	err = conn.QueryRowContext(ctx, "SELECT BINLOG_GTID_POS(?, "+status["binlog_snapshot_position"]+")", status["binlog_snapshot_file"]).Scan(&text)
 	if err != nil {
 		return Position{}, err
 	}

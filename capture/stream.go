@@ -77,6 +77,7 @@ type Stream struct {
 	created  []Name       // by the open transaction
 	ends     []Position   // that a segment is to end at
 	atEnd    bool         // the newest whole transaction reached one of them
+	held     atomic.Bool  // Next is to return at a transaction's end, with what there is
 	buffered int          // bytes in all buffers
 	heard    atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
 	spent    error        // ends the stream, behind the segment that was handed over last
@@ -157,6 +158,12 @@ func (s *Stream) EndAt(p Position) {
 	}
 }
 
+// Hold makes Next return at the next transaction's end with what there is, if need be with an
+// empty Segment, also the one that is under way: so an idle stream can be brought to stand
+// still. It notices within the time that an idle stream takes to look up. Other goroutines may
+// call it.
+func (s *Stream) Hold(on bool) { s.held.Store(on) }
+
 // Close ends the connection and gives the memory of rows that were not delivered back.
 func (s *Stream) Close() {
 	s.disconnect()
@@ -166,8 +173,8 @@ func (s *Stream) Close() {
 	}
 }
 
-// Next returns the next segment. It waits until at least one transaction has ended or ctx
-// is done, reconnecting as often as it takes within a bound. On error the stream is spent;
+// Next returns the next segment. It waits until at least one transaction has ended, Hold asks
+// for what there is, or ctx is done, reconnecting as often as it takes within a bound. On error the stream is spent;
 // all transactions before the error have been delivered, but for one that was delivered in
 // part.
 //
@@ -243,6 +250,9 @@ func (s *Stream) event(ctx context.Context) (binlog.Event, error) {
 func (s *Stream) full() bool {
 	if s.tx.open {
 		return s.tx.rows > 0 && s.buffered >= s.cfg.Limits.Bytes
+	}
+	if s.held.Load() {
+		return true
 	}
 	if s.segment.Transactions == 0 {
 		return false
