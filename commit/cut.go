@@ -104,6 +104,9 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 		l.cuts.commits = 0
 		return
 	}
+	if len(parts) > 0 { // one of that number shows the same snapshots, at an earlier position
+		remove = append(remove, numbered(l.cuts.records, l.cuts.number)...)
+	}
 	l.working = true
 	cut := Cut{Number: l.cuts.number, Published: now, Position: l.finished}
 	if len(parts) == 0 {
@@ -115,6 +118,17 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, err: err}
 		return nil
 	})
+}
+
+// numbered gives the records of one cut.
+func numbered(records []record, number int64) []record {
+	var out []record
+	for _, r := range records {
+		if r.kind == kindCut && r.number == number {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // cutParts gives the records of a cut at the finished position, none where there can be no

@@ -38,6 +38,12 @@
 // chunk's rows with recorded keys are dropped and the others join the open epoch, before its
 // log rows. The range that is done goes into the Mark of the same commit.
 //
+// # Cuts on demand
+//
+// [Pipeline.Hold] has the stream stand still between two transactions, and [Pipeline.CutAt] has
+// it read on to exactly a position, where an epoch ends and a cut is published. Each step has a
+// bound after which the stream goes on by itself, for whoever asked may be dead.
+//
 // # Ownership
 //
 // One goroutine, the loop, owns all state. Others read the stream, read chunks, or commit

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cdcd/capture"
@@ -37,6 +38,7 @@ type fakeServer struct {
 	content *rand.Rand // of transactions
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
+	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
 	fits int // rows of a chunk; 0: any number
@@ -157,6 +159,7 @@ type fakeStream struct {
 	tables map[string]capture.Capture
 	part   int // changes of the open transaction that are delivered
 	endAt  []capture.Position
+	held   atomic.Bool
 }
 
 // partRows is the number of changes from which the fake stream splits a transaction.
@@ -172,7 +175,11 @@ func (f *fakeStream) Capture(c capture.Capture) error {
 	return nil
 }
 
-func (f *fakeStream) EndAt(p capture.Position) { f.endAt = append(f.endAt, p) }
+func (f *fakeStream) Hold(on bool) { f.held.Store(on) }
+func (f *fakeStream) EndAt(p capture.Position) {
+	f.endAt = append(f.endAt, p)
+	f.server.endsAt.Add(1)
+}
 
 var errPurged = errors.New("purged")
 
@@ -186,6 +193,9 @@ func (f *fakeStream) Next(ctx context.Context) (*capture.Segment, error) {
 		}
 		if seg, err := f.segment(); seg != nil || err != nil {
 			return seg, err
+		}
+		if f.held.Load() && f.part == 0 {
+			return &capture.Segment{End: f.at.Clone()}, nil
 		}
 		if err := pause(ctx, time.Millisecond); err != nil {
 			return nil, err

@@ -42,6 +42,7 @@ type loop struct {
 	settling  bool // the source is asked for its position
 	settlings chan settling
 
+	hold     hold
 	counters counters
 }
 
@@ -71,7 +72,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		server:   stream.Server(),
-		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records},
+		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1},
 	}
 	l.unloaded = l.loading()
 	return l
@@ -115,7 +116,10 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			a.job.member.load.arrive(a)
 		case s := <-l.settlings:
 			l.onSettling(s, time.Now())
+		case d := <-l.p.demands:
+			l.onDemand(d, time.Now())
 		case now := <-ticker.C:
+			l.expireHold(now)
 			l.startSettling(ctx, g, now)
 			l.publish()
 		case <-stop:
@@ -133,10 +137,11 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 	}
 	l.placeNext()
 	now := time.Now()
+	l.stepHold(now)
 	for _, m := range l.members {
 		m.noteDelivered(l.delivered, now)
 	}
-	if !l.working && l.epoch.empty() && !l.epoch.open {
+	if !l.working && l.epoch.empty() && !l.epoch.open && l.hold.phase != committing {
 		l.finished = l.delivered // nothing delivered is missing in the lake
 	}
 	if !l.working {
@@ -162,7 +167,7 @@ func (l *loop) wantsMore() bool {
 	if l.next != nil || e.bytes >= l.p.cfg.MaxBytes {
 		return false
 	}
-	return e.open || !l.draining && e.rows < l.p.cfg.MaxRows
+	return e.open || !l.draining && !l.hold.still() && e.rows < l.p.cfg.MaxRows
 }
 
 // startWork begins a commit, a spill, or nothing. done means that there is nothing left to
@@ -170,7 +175,8 @@ func (l *loop) wantsMore() bool {
 func (l *loop) startWork(ctx context.Context, g *errgroup.Group, now time.Time) (done bool) {
 	e := l.epoch
 	switch {
-	case l.cutDue(now):
+	case l.startDemanded(now, func() { l.startCut(ctx, g, now) }):
+	case l.hold.phase != atTarget && l.cutDue(now):
 		l.startCut(ctx, g, now)
 	case e.open && e.bytes >= l.p.cfg.MaxBytes:
 		l.startSpill(ctx, g)
@@ -197,7 +203,7 @@ func (l *loop) due(now time.Time) bool {
 	if e.empty() {
 		return false
 	}
-	if l.atPrepared() {
+	if l.atPrepared() || l.hold.phase == atTarget {
 		return true
 	}
 	return now.Sub(e.began) >= l.p.cfg.Interval || e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil
@@ -249,6 +255,7 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 	}
 	l.epoch = newEpoch(e.number+1, e.end)
 	l.working, l.inFlight = true, e.began
+	l.resumed(time.Now())
 	g.Go(func() error {
 		began := time.Now()
 		receipt, landings, err := l.p.committer.commit(ctx, e, tasks)
@@ -274,6 +281,7 @@ func (l *loop) onWork(w work) error {
 	}
 	if w.cut != nil {
 		l.cuts.onCut(w.cut)
+		l.demanded(w.cut)
 		return nil
 	}
 	l.inFlight = time.Time{}

@@ -56,12 +56,15 @@ type Pipeline struct {
 	epoch     int64 // number of the next
 	refused   []Refusal
 	status    atomic.Pointer[Status]
+	demands   chan demand
+	ended     chan struct{} // closed when the pipeline has run
 }
 
 // Run moves the pipeline forward until ctx ends, stop is closed, or the position to run
 // until is committed. After stop it commits what it has collected, and every table's
 // position, and returns nil.
 func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
+	defer close(p.ended)
 	var captures []capture.Capture
 	for _, m := range p.members {
 		captures = append(captures, m.capture())

@@ -16,7 +16,7 @@ import (
 // reads every table's position. Nothing of the source is read but where a new pipeline
 // begins.
 func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
-	p := &Pipeline{cfg: cfg, members: map[capture.Name]*member{}}
+	p := &Pipeline{cfg: cfg, members: map[capture.Name]*member{}, demands: make(chan demand), ended: make(chan struct{})}
 	p.committer = &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1}
 	heads, err := p.openHeads(ctx)
 	if err != nil {

@@ -15,6 +15,7 @@ type Stream interface {
 	Next(ctx context.Context) (*capture.Segment, error)
 	Capture(c capture.Capture) error
 	EndAt(p capture.Position) // a segment ends at the transaction that completes p
+	Hold(on bool)             // Next returns at a transaction's end, with what there is
 	Server() string
 	Heard() time.Time // when the source last gave a sign of life
 	Close()

@@ -25,6 +25,7 @@ type Status struct {
 	PendingSince   time.Time
 	Heard          time.Time // when the source last gave a sign of life; zero: not yet
 	DeliveryDelay  time.Duration
+	HeldSince      time.Time // since when the stream stands still for a cut on demand; zero: it does not
 	CollectedRows  int
 	CollectedBytes int64
 	Cut            Cut           // the newest one that this process has published
@@ -40,6 +41,9 @@ func (s Status) Lag() time.Duration {
 	lag := time.Duration(0)
 	if !s.PendingSince.IsZero() {
 		lag = s.At.Sub(s.PendingSince) + s.DeliveryDelay
+	}
+	if !s.HeldSince.IsZero() {
+		lag = max(lag, s.At.Sub(s.HeldSince))
 	}
 	if silence := s.At.Sub(s.Heard); !s.Heard.IsZero() && silence > 2*capture.Heartbeat {
 		lag = max(lag, silence)
@@ -193,7 +197,7 @@ func (l *loop) publish() {
 	if l.stream != nil {
 		s.Heard = l.stream.Heard()
 	}
-	s.Cut = l.cuts.newest
+	s.Cut, s.HeldSince = l.cuts.newest, l.hold.heldSince()
 	s.DeliveryDelay, s.PendingSince = l.counters.delay, l.inFlight
 	if s.PendingSince.IsZero() {
 		s.PendingSince = l.epoch.began
