@@ -11,6 +11,10 @@
 // changed it and the lake has everything that the source had executed. Keys that change
 // from round to round are listed as moving, never as equal.
 //
+// [Exactly] compares all tables at one position, where nothing moves: the daemon makes a cut at
+// the position of an open view. Every difference counts there, unless the source could not be
+// locked while the view was opened; then a key has to differ unchanged at two positions.
+//
 // Memory is bounded: a first pass keeps one checksum a bucket of keys; only keys of buckets
 // that differ are kept one by one, up to a limit.
 package verify

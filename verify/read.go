@@ -19,6 +19,12 @@ type row struct {
 	version  int64    // as found.version
 }
 
+// lakeTable is a table of the lake at a snapshot, or with 0 at the one that its head shows.
+type lakeTable struct {
+	head     *table.Head
+	snapshot int64
+}
+
 // visitor gets every row of a side.
 type visitor func(r row)
 
@@ -103,9 +109,10 @@ func (r *rowReader) readSource(ctx context.Context, conn *sql.Conn, where string
 	return rows.Err()
 }
 
-// readLake reads the rows that a head shows.
-func (r *rowReader) readLake(ctx context.Context, h *table.Head, visit visitor) error {
-	records, err := h.Scan(ctx, table.ScanOptions{Lineage: true})
+// readLake reads the rows that a snapshot of a table shows.
+func (r *rowReader) readLake(ctx context.Context, l lakeTable, visit visitor) error {
+	h := l.head
+	records, err := h.Scan(ctx, table.ScanOptions{Snapshot: l.snapshot, Lineage: true})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ type Result struct {
 	SourceRows int64   `json:"source_rows"`
 	LakeRows   int64   `json:"lake_rows"`
 	Rounds     int     `json:"rounds"`
-	Position   string  `json:"position"` // of the lake in the last round
+	Position   string  `json:"position"`              // of the lake in the last round
+	Snapshot   int64   `json:"snapshot_id,omitempty"` // that was compared, where it is one that a cut names
 	Different  []Key   `json:"different,omitempty"`
 	Moving     []Key   `json:"moving,omitempty"`
 	Differs    int     `json:"differs"` // number of different keys, of which the list may be cut
@@ -76,22 +77,16 @@ const (
 
 // Tables compares all tables of a configuration.
 func Tables(ctx context.Context, cfg Config) ([]Result, error) {
-	db, err := cfg.Source.Open(map[string]string{"sql_mode": "''", "group_concat_max_len": "1048576"})
+	db, err := openSource(cfg.Source)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	conn, err := db.Conn(ctx)
+	conn, err := session(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "SET NAMES utf8mb4"); err != nil {
-		return nil, err
-	}
-	if _, err := conn.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
-		return nil, err
-	}
 	var out []Result
 	for _, n := range cfg.Tables {
 		r := compareTable(ctx, cfg, conn, n)
@@ -99,11 +94,33 @@ func Tables(ctx context.Context, cfg Config) ([]Result, error) {
 			return nil, err
 		}
 		out = append(out, r)
-		if cfg.Progress != nil {
-			cfg.Progress(fmt.Sprintf("%-40s %-9s %12d rows", n, r.Verdict, r.LakeRows))
-		}
+		cfg.progress(r)
 	}
 	return out, nil
+}
+
+func (cfg Config) progress(r Result) {
+	if cfg.Progress != nil {
+		cfg.Progress(fmt.Sprintf("%-40s %-9s %12d rows", r.Table, r.Verdict, r.LakeRows))
+	}
+}
+
+func openSource(src capture.Source) (*sql.DB, error) {
+	return src.Open(map[string]string{"sql_mode": "''", "group_concat_max_len": "1048576"})
+}
+
+// session opens a connection that reads rows.
+func session(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range []string{"SET NAMES utf8mb4", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"} {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
 }
 
 // comparison is a table being compared.
@@ -113,12 +130,18 @@ type comparison struct {
 	name   table.Name
 	reader *rowReader
 	result Result
+	// shown gives the lake's side, once it is there to be compared.
+	shown func(ctx context.Context) (lakeTable, error)
 	// behind tells that the lake did not reach the source in time.
 	behind string
 }
 
 func compareTable(ctx context.Context, cfg Config, conn *sql.Conn, n table.Name) Result {
 	c := &comparison{cfg: cfg, conn: conn, name: n, result: Result{Table: n.String(), Verdict: Unknown}}
+	c.shown = func(ctx context.Context) (lakeTable, error) {
+		h, err := c.caughtUp(ctx)
+		return lakeTable{head: h}, err
+	}
 	if err := c.run(ctx); err != nil {
 		c.result.Verdict, c.result.Reason = Unknown, err.Error()
 	}
@@ -130,15 +153,12 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.result.Source = h.Source.Table.Name.String()
 	if !h.Mark.Load.Complete {
 		return errors.New("the table is still being loaded")
 	}
-	secret, err := newHasher()
-	if err != nil {
+	if err := c.begin(h); err != nil {
 		return err
 	}
-	c.reader = newRowReader(secret, h.Source)
 	bad, err := c.firstPass(ctx)
 	if err != nil {
 		return err
@@ -149,6 +169,14 @@ func (c *comparison) run(ctx context.Context) error {
 		return nil
 	}
 	return c.rounds(ctx, bad)
+}
+
+// begin prepares for the rows of a table.
+func (c *comparison) begin(h *table.Head) error {
+	c.result.Source = h.Source.Table.Name.String()
+	secret, err := newHasher()
+	c.reader = newRowReader(secret, h.Source)
+	return err
 }
 
 func (c *comparison) head(ctx context.Context) (*table.Head, error) {
@@ -168,11 +196,11 @@ func (c *comparison) firstPass(ctx context.Context) (map[int]bool, error) {
 	if err := c.reader.readSource(ctx, c.conn, "", nil, func(r row) { source.add(r.key, r.all) }); err != nil {
 		return nil, err
 	}
-	h, err := c.caughtUp(ctx)
+	shown, err := c.shown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reader.readLake(ctx, h, func(r row) { lake.add(r.key, r.all) }); err != nil {
+	if err := c.reader.readLake(ctx, shown, func(r row) { lake.add(r.key, r.all) }); err != nil {
 		return nil, err
 	}
 	c.result.SourceRows, c.result.LakeRows = source.rows, lake.rows
@@ -267,11 +295,11 @@ func (c *comparison) look(ctx context.Context, want func(key digest) bool, known
 	if err := c.lookAtSource(ctx, known, note(func(s *sides) *found { return &s.source })); err != nil {
 		return nil, err
 	}
-	h, err := c.caughtUp(ctx)
+	shown, err := c.shown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reader.readLake(ctx, h, note(func(s *sides) *found { return &s.lake })); err != nil {
+	if err := c.reader.readLake(ctx, shown, note(func(s *sides) *found { return &s.lake })); err != nil {
 		return nil, err
 	}
 	if len(out) >= maxSuspects {

@@ -128,6 +128,9 @@ func (d *daemon) controlHandler() http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, d.view.report(d.cfg.Pipeline))
 	})
+	mux.Handle("POST /hold", command(d.hold))
+	mux.Handle("POST /cut", command(d.cut))
+	mux.Handle("POST /release", command(d.release))
 	return mux
 }
 

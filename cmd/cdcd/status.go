@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"text/tabwriter"
 	"time"
@@ -43,23 +42,7 @@ const controlTimeout = 5 * time.Second
 
 // askDaemon asks the daemon that owns the control socket.
 func askDaemon(ctx context.Context, socket, path string, to any) error {
-	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return coded{exitLater, fmt.Errorf("%w %s: %w", errNoDaemon, socket, err)}
-	}
-	defer resp.Body.Close()
-	return json.NewDecoder(resp.Body).Decode(to)
+	return client{socket}.do(ctx, controlTimeout, http.MethodGet, path, nil, to)
 }
 
 func printStatus(out io.Writer, r statusReport) error {

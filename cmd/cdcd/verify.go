@@ -19,13 +19,15 @@ import (
 type verifyCmd struct {
 	Tables   []string      `arg:"" optional:"" help:"Lake tables, as namespace.table. All, if none is given."`
 	JSON     bool          `name:"json" help:"Print JSON."`
-	Patience time.Duration `default:"1m" help:"How long to wait for the lake to reach the source."`
+	Exact    bool          `help:"Compare all tables at one position, at a cut that the running daemon makes for it."`
+	Patience time.Duration `default:"1m" help:"How long to wait for the lake to reach the source. Not with --exact."`
 }
 
 // verifyReport is what cdcd verify --json prints.
 type verifyReport struct {
-	Equal  bool            `json:"equal"`
-	Tables []verify.Result `json:"tables"`
+	Equal        bool            `json:"equal"`
+	*exactReport                 // with --exact
+	Tables       []verify.Result `json:"tables"`
 }
 
 // Run compares.
@@ -43,18 +45,30 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	results, err := verify.Tables(ctx, verify.Config{
+	what := verify.Config{
 		Source: captureSource(cfg), Lake: lake.tables(cfg.Pipeline),
 		Tables: names, Reached: reachedAt(cfg.Control.Socket), Patience: v.Patience,
 		Progress: func(line string) { fmt.Fprintln(c.err, line) },
-	})
+	}
+	results, exact, err := v.compare(ctx, what, exactDaemon{client{cfg.Control.Socket}})
 	if err != nil {
 		return coded{exitLater, fmt.Errorf("could not compare: %w", err)}
 	}
-	if err := v.print(c.out, results); err != nil {
+	if err := v.print(c.out, results, exact); err != nil {
 		return err
 	}
 	return verdict(results)
+}
+
+// compare compares as it was asked for. Without a daemon nothing says that the tables stand
+// together, so an exact comparison needs one.
+func (v *verifyCmd) compare(ctx context.Context, what verify.Config, d verify.Daemon) ([]verify.Result, *exactReport, error) {
+	if !v.Exact {
+		results, err := verify.Tables(ctx, what)
+		return results, nil, err
+	}
+	r, err := verify.Exactly(ctx, what, d)
+	return r.Results, newExactReport(r), err
 }
 
 // tables gives the lake tables to compare: those asked for, or all of the pipeline whose
@@ -99,11 +113,11 @@ func reachedAt(socket string) func(context.Context, capture.Position) bool {
 	}
 }
 
-func (v *verifyCmd) print(w io.Writer, results []verify.Result) error {
+func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactReport) error {
 	if v.JSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		return e.Encode(verifyReport{verdict(results) == nil, results})
+		return e.Encode(verifyReport{verdict(results) == nil, exact, results})
 	}
 	width := 0
 	for _, r := range results {
@@ -124,6 +138,9 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result) error {
 		}
 		printKeys(w, "differs", r.Different, r.Differs)
 		printKeys(w, "moving", r.Moving, r.Moves)
+	}
+	if exact != nil {
+		fmt.Fprintln(w, exact)
 	}
 	last := summary(results)
 	if together != "" {

@@ -18,13 +18,14 @@ func TestVerifyPrints(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		results []verify.Result
+		exact   *exactReport
 		want    string
 	}{
-		"at one position": {[]verify.Result{equal("shop.orders", "a:1-5"), equal("shop.b", "a:1-5")}, "" +
+		"at one position": {[]verify.Result{equal("shop.orders", "a:1-5"), equal("shop.b", "a:1-5")}, nil, "" +
 			"equal      shop.orders  1,234 rows in the source, 1,234 in the lake\n" +
 			"equal      shop.b       1,234 rows in the source, 1,234 in the lake\n" +
 			"all 2 tables are equal at a:1-5\n"},
-		"at several positions": {[]verify.Result{equal("shop.orders", "a:1-9"), different, {Table: "shop.c", Verdict: verify.Unknown, Reason: "no key"}}, "" +
+		"at several positions": {[]verify.Result{equal("shop.orders", "a:1-9"), different, {Table: "shop.c", Verdict: verify.Unknown, Reason: "no key"}}, nil, "" +
 			"equal      shop.orders  1,234 rows in the source, 1,234 in the lake, at a:1-9\n" +
 			"different  shop.b       2 rows in the source, 1 in the lake, 2 rounds, at a:1-5\n" +
 			"           differs: key 7: missing in the lake\n" +
@@ -32,10 +33,18 @@ func TestVerifyPrints(t *testing.T) {
 			"unknown    shop.c       0 rows in the source, 0 in the lake\n" +
 			"           no key\n" +
 			"3 tables: 1 equal, 1 different, 0 moving, 1 not compared\n"},
+		"exact, locked": {[]verify.Result{equal("shop.b", "a:1-5")}, &exactReport{Cut: 7, LockedMS: 3.14, StoodMS: 41.5}, "" +
+			"equal      shop.b  1,234 rows in the source, 1,234 in the lake\n" +
+			"cut 7; stream held for 41.5 ms, source locked for 3.14 ms\n" +
+			"all 1 tables are equal at a:1-5\n"},
+		"exact, without the lock": {[]verify.Result{equal("shop.b", "a:1-5")}, &exactReport{Cut: 7, StoodMS: 0.5, Unlocked: "access denied", Passed: 2}, "" +
+			"equal      shop.b  1,234 rows in the source, 1,234 in the lake\n" +
+			"cut 7; stream held for 0.5 ms, source not locked (access denied), 2 keys moved meanwhile\n" +
+			"all 1 tables are equal at a:1-5\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := (&verifyCmd{}).print(&out, c.results); err != nil {
+			if err := (&verifyCmd{}).print(&out, c.results, c.exact); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, out.String()); diff != "" {
