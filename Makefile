@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test unit servers engines integration crash check lint race fuzz bench demo clean
+.PHONY: help build test unit servers engines integration crash check lint race fuzz bench soak demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,8 @@ crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind
 check: lint unit ## vet, staticcheck, gofumpt and the unit tests
 
 lint: $(STATICCHECK) $(GOFUMPT)
-	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench,crash ./integration
-	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,failpoint ./integration ./commit
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench,crash,soak ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
 
 $(STATICCHECK):
@@ -58,6 +58,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 bench: servers ## measure; figures go to bench/latest.json
 	go test -tags integration,bench -count=1 -timeout 30m -run '^TestBench$$' ./integration -v | grep -v -e '^=== ' -e '^---'
+
+soak: servers engines ## random faults under load for MINUTES (20), from SEED, on RELEASE (mysql97), in CATALOG (embedded)
+	go test -tags integration,soak -count=1 -timeout 12h -run '^TestSoak$$' -v ./integration
 
 demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared
 	demo/demo
