@@ -102,6 +102,9 @@ func (p *process) signal(s syscall.Signal, patience time.Duration) error {
 
 // exitCode waits for the end; -1 stands for a signal.
 func (p *process) exitCode(patience time.Duration) (int, error) {
+	if !p.alive() {
+		return p.cmd.ProcessState.ExitCode(), nil // without patience, too
+	}
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode(), nil
