@@ -29,7 +29,7 @@ func soakFaults() map[string]func(*soak) {
 		"link cut":          (*soak).cutLink,
 		"link stalled":      (*soak).stallLink,
 		"dumps killed":      func(s *soak) { killDumps(s.t, s.server) },
-		"taken over":        func(s *soak) { s.takeOver(func(*process) {}) },
+		"taken over":        func(s *soak) { s.takeOver(false) },
 		"frozen":            (*soak).freeze,
 		"zombie":            (*soak).zombie,
 		"log rotated":       func(s *soak) { s.server.exec(s.t, "FLUSH BINARY LOGS") },
@@ -148,7 +148,7 @@ func (s *soak) freeze() {
 func (s *soak) zombie() {
 	s.ready()
 	s.signal(s.now.daemon, syscall.SIGSTOP)
-	s.takeOver(func(old *process) { s.signal(old, syscall.SIGCONT) })
+	s.takeOver(true)
 }
 
 func (s *soak) signal(p *process, x syscall.Signal) {
@@ -158,12 +158,12 @@ func (s *soak) signal(p *process, x syscall.Signal) {
 }
 
 // takeOver starts a daemon elsewhere that takes the pipeline by force. The one before it has
-// to end as soon as it can.
-func (s *soak) takeOver(then func(old *process)) {
+// to end as soon as it can: when it wakes up where it is frozen.
+func (s *soak) takeOver(frozen bool) {
 	s.t.Helper()
 	const firstID = 710_000
 	old := s.now
-	if old.daemon.alive() && !s.stopped(old.daemon) {
+	if !frozen {
 		s.ready()
 	}
 	s.daemons++
@@ -172,17 +172,29 @@ func (s *soak) takeOver(then func(old *process)) {
 	twin.flags = []string{"--take-over"}
 	twin.launch()
 	s.now = twin
+	if frozen {
+		s.recoverBesideFrozen()
+		s.signal(old.daemon, syscall.SIGCONT)
+	}
 	s.ready()
-	then(old.daemon)
 	old.wantExit(75)
 	s.said["fence lost"] += strings.Count(old.daemon.output.String(), `"exit":75`)
 	twin.flags = nil
 }
 
-// stopped reports that a process stands still.
-func (s *soak) stopped(p *process) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	return err == nil && strings.Contains(string(stat), ") T ")
+// recoverBesideFrozen waits until the daemon has recovered although the owner stands still.
+// An owner that was frozen in the middle of a transaction of the embedded catalog keeps the
+// catalog's file locked, so that nobody can take over before it wakes up.
+func (s *soak) recoverBesideFrozen() {
+	s.t.Helper()
+	const patience, between = 20 * time.Second, 100 * time.Millisecond
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(between) {
+		s.supervise()
+		if x, err := s.now.status(); err == nil && x.State != "recovering" {
+			return
+		}
+	}
+	s.said["frozen with the catalog locked"]++
 }
 
 // purge removes all of the source's log that neither the daemon nor the replica needs.

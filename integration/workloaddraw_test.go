@@ -73,10 +73,14 @@ func operations() []operation {
 	}
 }
 
-// transaction draws the next transaction.
+// transaction draws the next transaction. The first ones are one of each kind.
 func (d *draw) transaction() (kind string, statements []string) {
 	d.number++
 	all := operations()
+	if i := int(d.number) - 1; i < len(all) {
+		o := all[(i+d.writer)%len(all)]
+		return o.name, o.make(d)
+	}
 	total := 0
 	for _, o := range all {
 		total += o.weight
