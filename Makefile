@@ -62,7 +62,7 @@ bench: servers ## measure; figures go to bench/latest.json
 soak: servers engines ## random faults under load for MINUTES (20), from SEED, on RELEASE (mysql97), in CATALOG (embedded)
 	go test -tags integration,soak -count=1 -timeout 12h -run '^TestSoak$$' -v ./integration
 
-demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared
+demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared (STORE=s3 CATALOG=rest: in S3)
 	demo/demo
 
 clean: ## remove what was built here, and stop a demo that was left; the cache stays

@@ -17,6 +17,7 @@ import (
 // daemon is cdcd as the demo runs it.
 type daemon struct {
 	set     settings
+	lake    *lake
 	config  string
 	catalog string // address of the catalog endpoint
 	status  string // address of the status page
@@ -40,8 +41,7 @@ tables:
   - include: "%s.*"
 namespace: %s
 state: %q
-warehouse: {location: "file://%s"}
-catalog_endpoint: {listen: %q}
+%scatalog_endpoint: {listen: %q}
 http: {listen: %q}
 control: {socket: %q}
 commit: {interval: 1s}
@@ -49,21 +49,21 @@ log: {format: text}
 `
 
 // configure writes the daemon's configuration.
-func configure(set settings, from *server) (*daemon, error) {
+func configure(set settings, from *server, to *lake) (*daemon, error) {
 	ports, err := freePorts(catalogPort, statusPort)
 	if err != nil {
 		return nil, err
 	}
 	in := func(name string) string { return filepath.Join(set.dir, name) }
 	d := &daemon{
-		set: set, config: in("cdcd.yaml"), rows: map[string]int64{},
+		set: set, lake: to, config: in("cdcd.yaml"), rows: map[string]int64{},
 		catalog: fmt.Sprintf("127.0.0.1:%d", ports[0]), status: fmt.Sprintf("127.0.0.1:%d", ports[1]),
 	}
 	if err := os.WriteFile(in("password"), []byte(from.secret+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	text := fmt.Sprintf(configText, from.address, accountName, in("password"), from.tls, from.schema, lakeNamespace,
-		in("state"), in("lake"), d.catalog, d.status, in("ctl.sock"))
+		in("state"), to.config(), d.catalog, d.status, in("ctl.sock"))
 	return d, os.WriteFile(d.config, []byte(text), 0o600)
 }
 
@@ -99,7 +99,9 @@ func freePorts(starts ...int) ([]int, error) {
 }
 
 func (d *daemon) command(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, d.set.binary(), append([]string{"--config", d.config}, args...)...)
+	cmd := exec.CommandContext(ctx, d.set.binary(), append([]string{"--config", d.config}, args...)...)
+	cmd.Env = append(os.Environ(), d.lake.env()...)
+	return cmd
 }
 
 // run starts cdcd run.

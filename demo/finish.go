@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,12 +42,16 @@ func (d *demo) leave(ctx context.Context) error {
 		return nil
 	}
 	d.daemon.process.end()
-	p, err := d.daemon.serve(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.remember(p); err != nil {
-		return err
+	serving := "the REST catalog"
+	if d.lake.rest == "" {
+		serving = "cdcd serve"
+		p, err := d.daemon.serve(ctx)
+		if err != nil {
+			return err
+		}
+		if err := d.remember(p); err != nil {
+			return err
+		}
 	}
 	if d.closeServer(); !d.server.made {
 		d.left.Server = ""
@@ -56,7 +61,7 @@ func (d *demo) leave(ctx context.Context) error {
 	}
 	d.readers()
 	d.out.raw("")
-	d.out.good("Done in %s. The daemon and MySQL are stopped; cdcd serve goes on serving the tables.", seconds(time.Since(d.began)))
+	d.out.good("Done in %s. The daemon and MySQL are stopped; %s goes on serving the tables.", seconds(time.Since(d.began)), serving)
 	d.out.say("stop it      %s\nplay on      DEMO_KEEP=1 make demo leaves MySQL and the daemon running", d.set.stopLine())
 	return nil
 }
@@ -64,6 +69,7 @@ func (d *demo) leave(ctx context.Context) error {
 // leaveNothing ends everything and removes the directory.
 func (d *demo) leaveNothing() error {
 	d.daemon.process.end()
+	d.lake.end()
 	d.out.raw("")
 	if d.closeServer(); d.server.made && d.server.guest {
 		return errors.New("the demo's schema could not be dropped")
@@ -77,15 +83,16 @@ func (d *demo) leaveNothing() error {
 
 // readers prints what to paste into each engine.
 func (d *demo) readers() {
-	d.out.step("Read it with your own engines", fmt.Sprintf("An Iceberg REST catalog serves the tables at http://%s", d.daemon.catalog))
-	for _, r := range readerLines(d.daemon.catalog) {
+	catalog := cmp.Or(d.lake.rest, d.daemon.catalog)
+	d.out.step("Read it with your own engines", fmt.Sprintf("An Iceberg REST catalog serves the tables at http://%s", catalog))
+	for _, r := range readerLines(catalog, d.lake.endpoint) {
 		d.out.raw("\n" + d.out.paint(bold, "# "+r.name) + "\n" + r.lines)
 	}
 }
 
 // running says how to look at what DEMO_KEEP left.
 func (d *demo) running() {
-	cdcd := short(d.set.binary()) + " -c " + short(d.daemon.config)
+	cdcd := strings.Join(append(d.lake.env(), short(d.set.binary())), " ") + " -c " + short(d.daemon.config)
 	d.out.step("Play on", fmt.Sprintf("Done in %s. MySQL, the daemon and the catalog are running.", seconds(time.Since(d.began))))
 	d.out.say("status page  http://%s/", d.daemon.status)
 	d.out.say("status       %s status", cdcd)

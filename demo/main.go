@@ -23,6 +23,8 @@ const (
 type settings struct {
 	root, dir string
 	dsn       string // empty: a server of the demo's own
+	store     string // STORE
+	catalog   string // CATALOG
 	sell      time.Duration
 	keep, ci  bool
 }
@@ -52,7 +54,7 @@ func readSettings() (settings, error) {
 			return s, fmt.Errorf("DEMO_SECONDS=%s: a number of seconds, at least %d", text, leastSell/time.Second)
 		}
 	}
-	return s, nil
+	return s, s.readLake()
 }
 
 // isSet reads a yes-or-no variable as make and the CI systems set it.

@@ -17,6 +17,7 @@ type demo struct {
 	server *server
 	shop   *shop
 	daemon *daemon
+	lake   *lake
 	left   left
 	began  time.Time
 }
@@ -34,7 +35,7 @@ func play(ctx context.Context, set settings, out *screen) (err error) {
 			d.abandon()
 		}
 	}()
-	for _, step := range []func(context.Context) error{d.build, d.startServer, d.openShop, d.startDaemon, d.trade, d.compare, d.leave} {
+	for _, step := range []func(context.Context) error{d.build, d.startServer, d.startLake, d.openShop, d.startDaemon, d.trade, d.compare, d.leave} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -52,6 +53,9 @@ func (d *demo) abandon() {
 		d.daemon.process.kill()
 	}
 	d.closeServer()
+	if d.lake != nil {
+		d.lake.end()
+	}
 	for _, p := range d.left.Processes {
 		p.end()
 	}
@@ -166,7 +170,7 @@ func (d *demo) openShop(ctx context.Context) error {
 // startDaemon starts cdcd and waits for the initial load.
 func (d *demo) startDaemon(ctx context.Context) (err error) {
 	d.out.step("Start the daemon: cdcd run", "It loads the tables without locking them, and follows the binary log at the same time.")
-	if d.daemon, err = configure(d.set, d.server); err != nil {
+	if d.daemon, err = configure(d.set, d.server, d.lake); err != nil {
 		return err
 	}
 	if out, err := d.daemon.command(ctx, "check").CombinedOutput(); err != nil {

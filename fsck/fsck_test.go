@@ -382,3 +382,17 @@ func (e *expiring) Metadata(ctx context.Context, n table.Name) (string, []byte, 
 	}
 	return e.Lake.Metadata(ctx, n)
 }
+
+// TestAccepted: what was committed before an operator accepted a table that was set back is
+// no second commit on its base; what came after is.
+func TestAccepted(t *testing.T) {
+	for accepted, want := range map[int64][]string{6: nil, 0: {ruleBase}} {
+		l := newLab(t)
+		at := l.snapshot(3)
+		l.editSnapshot(1, func(s map[string]any) { s["parent-snapshot-id"] = at })
+		l.editProperty(keySetBack, fmt.Sprint(accepted))
+		if got := rules(l.check()); !slices.Equal(got, want) {
+			t.Errorf("accepted at %d: broken are %v, want %v", accepted, got, want)
+		}
+	}
+}
