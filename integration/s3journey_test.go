@@ -73,6 +73,52 @@ func TestS3Journey(t *testing.T) {
 	}
 }
 
+// TestRESTInS3 takes tables in S3, in a REST catalog that keeps its metadata there too,
+// through load, stream, and kills, and reads them with independent engines: by the catalog,
+// and by cdcd serve.
+func TestRESTInS3(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "rest_s3")
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 2))
+	churnTables(t, s, "rest_s3", 1000)
+	for k, v := range s3Credentials() {
+		t.Setenv(k, v)
+	}
+	t.Setenv("AWS_REGION", "us-east-1")
+	endpoint, base := s3Endpoint(t), strings.TrimSuffix(s3Base(t), "/")
+	t.Setenv("S3_ENDPOINT", strings.TrimPrefix(endpoint, "http://"))
+	uri := startIcebergREST(t, "CATALOG_IO__IMPL=org.apache.iceberg.aws.s3.S3FileIO", "CATALOG_S3_ENDPOINT="+endpoint,
+		"CATALOG_S3_PATH__STYLE__ACCESS=true", "CATALOG_WAREHOUSE="+base)
+	p := newPipeline(t, s, "rest_s3.*", settings{
+		"warehouse.location": base, "warehouse.s3.endpoint": endpoint, "warehouse.s3.region": "us-east-1", "warehouse.s3.path_style": true,
+		"catalog.type": "rest", "catalog.uri": uri, "commit.max_rows": 2000,
+	})
+	wantWords(t, p.must("check").out, "\nok")
+	p.start()
+	p.reach()
+	tables := []string{"rest_s3.kv", "rest_s3.pair"}
+	duckdb := &oracle{p, startEngine(t, "duckdb", uri)}
+	duckdb.equal(t, tables...)
+	c := startChurn(t, s, "rest_s3", 2000, seed)
+	hit := map[string]int{}
+	for _, name := range []string{"uploaded", "after-swap", ""} {
+		p.kill()
+		p.crash(t, crash{name, 3 + random.IntN(6)}, random, hit)
+		p.start()
+		c.busyFor(t, 20)
+	}
+	c.stop(t)
+	p.reach()
+	duckdb.equal(t, tables...)
+	p.oracle("pyiceberg").equal(t, tables...) // by cdcd serve
+	p.verify()
+	wantWords(t, p.must("fsck", "--keys").out, "0 rules broken")
+	wantWords(t, p.must("inspect").out, "\nok")
+	p.stop()
+	t.Logf("kills: %v", hit)
+}
+
 // TestS3Refused starts pipelines on a store that does not let us in, is not there, or does not
 // keep its conditions.
 func TestS3Refused(t *testing.T) {
