@@ -17,11 +17,11 @@ import (
 type soak struct {
 	t        *testing.T
 	server   *server
-	link     *link
-	first    *pipeline // whose directory has the warehouse
-	now      *pipeline // whose daemon owns the pipeline
-	lossy    *lossy    // before the catalog; nil: the embedded catalog has none
-	uri      string    // of the catalog, for readers
+	link     *forwarder // between daemon and source
+	first    *pipeline  // whose directory has the warehouse
+	now      *pipeline  // whose daemon owns the pipeline
+	lossy    *lossy     // before the catalog; nil: the embedded catalog has none
+	uri      string     // of the catalog, for readers
 	workload *workload
 	checker  *cutChecker
 	random   *rand.Rand
@@ -71,7 +71,7 @@ func newSoak(t *testing.T, cfg soakConfig) *soak {
 	s.server = ownServer(t, cfg.release)
 	const schema = "soak"
 	workloadTables(t, s.server, schema)
-	s.link = newLink(t, s.server.address)
+	s.link = startForwarder(t, s.server.address)
 	s.first = newPipeline(t, s.server, schema+".*", settings{
 		"pipeline": "soak_" + cfg.release, "source.address": s.link.address, "commit.interval": "500ms", "commit.max_bytes": "1MiB",
 	})

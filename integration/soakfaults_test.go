@@ -118,22 +118,30 @@ func (s *soak) killAtFailpoint() {
 	s.supervise() // it ended by itself before it came there
 }
 
+// soakFailpoints are those that a running pipeline passes.
 func soakFailpoints() []string {
-	return []string{"data-files-written", "uploaded", "before-swap", "after-swap", "landed"}
+	var out []string
+	for _, f := range failpoints() {
+		if !f.newTable {
+			out = append(out, f.name)
+		}
+	}
+	return out
 }
 
 func (s *soak) cutLink() {
 	const longest = 4 * time.Second
-	s.link.sever()
+	s.link.change(func(f *forwarder) { f.left = 0 }) // so that no new connection gets an answer
+	s.link.cut()
 	s.endured(longest)
-	s.link.mend()
+	s.link.change(func(f *forwarder) { f.left = -1 })
 }
 
 func (s *soak) stallLink() {
 	const longest = 8 * time.Second
-	s.link.stall()
+	s.link.change(func(f *forwarder) { f.silent = true })
 	s.endured(longest)
-	s.link.resume()
+	s.link.change(func(f *forwarder) { f.silent = false })
 }
 
 // freeze lets the daemon stand still for less than its lease.
