@@ -114,8 +114,9 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 	}
 	number, at := l.cuts.number, l.finished
 	g.Go(func() error {
+		began := time.Now()
 		err := l.p.publish(ctx, number, at, parts, remove)
-		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, err: err}
+		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, took: time.Since(began), err: err}
 		return nil
 	})
 }

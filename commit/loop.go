@@ -281,6 +281,7 @@ func (l *loop) onWork(w work) error {
 	}
 	if w.cut != nil {
 		l.cuts.onCut(w.cut)
+		l.p.cfg.Logger.Debug("cut published", "cut", w.cut.cut.Number, "took_ms", fractional(w.took))
 		l.demanded(w.cut)
 		return nil
 	}
@@ -288,6 +289,7 @@ func (l *loop) onWork(w work) error {
 	defer l.publish()
 	l.finished, l.cuts.number = w.receipt.End(), w.receipt.Epoch()
 	l.counters.landed(w)
+	l.p.cfg.Logger.Debug("epoch committed", "epoch", w.receipt.Epoch(), "tables", len(w.landings), "took_ms", fractional(w.took))
 	for _, ld := range w.landings {
 		if ld.changes.Commits == 0 {
 			continue
@@ -311,6 +313,9 @@ func (l *loop) logLanding(w work, ld landing) {
 		"inserted", ld.changes.Inserted, "updated", ld.changes.Updated, "deleted", ld.changes.Deleted, "reused_files", ld.reused,
 		"snapshot_id", ld.member.table.Head().Snapshot, "position", ld.mark.Position.String(), "dur_ms", ld.took.Milliseconds())
 }
+
+// fractional gives milliseconds: most commits take few of them.
+func fractional(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (c *Changes) add(d Changes) {
 	c.Inserted += d.Inserted
