@@ -44,6 +44,7 @@ type content struct {
 	files   map[string]*dataFile
 	data    []iceberg.ManifestFile     // in the order of the manifest list
 	deletes map[string]*deleteManifest // by path
+	sums    Stats                      // of the files, kept up with them: a commit may not cost their number
 }
 
 // loadContent reads all manifests of a head. What is read of the content later is read
@@ -102,6 +103,9 @@ func (c *content) addFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error
 	c.files[d.FilePath()] = &dataFile{
 		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *d.FirstRowID(), manifest: m.FilePath(),
 	}
+	c.sums.Files++
+	c.sums.Rows += d.Count()
+	c.sums.Bytes += d.FileSizeBytes()
 	return nil
 }
 
@@ -119,6 +123,8 @@ func (c *content) addDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry) e
 		return fmt.Errorf("%w: two deletion vectors for %s", ErrCorrupt, *ref)
 	}
 	f.deleted = &deletion{entry: e, manifest: m.FilePath()}
+	c.sums.DeleteFiles++
+	c.sums.DeletedRows += d.Count()
 	dm := c.deletes[m.FilePath()]
 	if dm == nil {
 		dm = &deleteManifest{file: m, live: map[string]bool{}}
@@ -221,6 +227,10 @@ func (c *content) placeDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry,
 	if bits == nil && f.deleted != nil {
 		bits = f.deleted.bits
 	}
+	if f.deleted != nil {
+		c.sums.DeleteFiles--
+		c.sums.DeletedRows -= f.deleted.entry.DataFile().Count()
+	}
 	f.deleted = nil
 	if err := c.addDeletion(m, e); err != nil {
 		return err
@@ -238,14 +248,7 @@ type Stats struct {
 }
 
 func (c *content) stats() Stats {
-	s := Stats{Files: len(c.files), DataManifests: len(c.data), DVManifest: len(c.deletes)}
-	for _, f := range c.files {
-		s.Rows += f.rows
-		s.Bytes += f.bytes
-		if f.deleted != nil {
-			s.DeleteFiles++
-			s.DeletedRows += f.deleted.entry.DataFile().Count()
-		}
-	}
+	s := c.sums
+	s.DataManifests, s.DVManifest = len(c.data), len(c.deletes)
 	return s
 }
