@@ -6,18 +6,24 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test unit servers engines integration crash check lint race fuzz bench soak demo clean
+.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench soak demo clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/cdcd, one static binary
 	go build -trimpath -ldflags '-s -w' -o bin/cdcd ./cmd/cdcd
 
 test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
 
-unit: ## unit tests only: seconds, nothing to install
-	go test ./...
+unit: ## unit tests only: a minute or two, nothing to install
+	CDCD_SCHEDULES=2000 go test ./...
+
+test-long: ## every schedule of faults in memory
+	go test -count=1 -timeout 60m -run '^TestSchedules$$' ./commit -v -schedules 0
+
+mutants: ## the schedules of faults notice each rule of the protocol that is left out
+	go test -tags mutant -count=1 -run '^(TestMutants|TestFaultsDoc)$$' ./commit -v
 
 servers:
 	integration/servers/db-server install mysql97 mariadb118
@@ -38,8 +44,8 @@ crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind
 check: lint unit ## vet, staticcheck, gofumpt and the unit tests
 
 lint: $(STATICCHECK) $(GOFUMPT)
-	go vet ./... && go vet -tags failpoint ./... && go vet -tags integration,bench,crash,soak ./integration
-	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags mutant ./commit ./table && go vet -tags integration,bench,crash,soak ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit && $(STATICCHECK) -tags mutant ./commit ./table
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
 
 $(STATICCHECK):
@@ -49,7 +55,7 @@ $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
+	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each

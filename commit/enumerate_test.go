@@ -41,7 +41,7 @@ func kindsOf(op, object string) []fault {
 	}
 }
 
-var actors = []actor{compacts, expires, rollsBack, appends, untags, branches, retries, repoints, evolves, takesOver}
+var actors = []actor{compacts, expires, rollsBack, coversUp, appends, untags, branches, retries, repoints, evolves, takesOver}
 
 // beside gives what becomes of a commit beside which somebody else acts.
 func beside() []fault {

@@ -52,6 +52,9 @@ func (l *loop) placeNext() {
 		return
 	}
 	if !l.epoch.open && !l.epoch.empty() && (l.epoch.rows+s.Rows > l.p.cfg.MaxRows || l.atPrepared()) {
+		if mutated("early") {
+			l.epoch.end = s.End
+		}
 		return
 	}
 	l.next = nil

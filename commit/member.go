@@ -48,7 +48,9 @@ func (m *member) shape() capture.Capture {
 // capture is how the stream captures the member, given what it already holds.
 func (m *member) capture() capture.Capture {
 	c := m.shape()
-	c.Applied = m.position
+	if !mutated("nofilter") {
+		c.Applied = m.position
+	}
 	return c
 }
 

@@ -30,7 +30,7 @@ func judge(a *table.Attempt, now *table.Head, own int64) (outcome, error) {
 	switch {
 	case now.UUID != before.UUID:
 		return 0, fmt.Errorf("%s: %w: it was dropped and created again", before.Name, table.ErrForeignShape)
-	case now.Fence > own:
+	case now.Fence > own && !mutated("nofence"):
 		return fenced, nil
 	case now.Schema != before.Schema || now.Spec != before.Spec:
 		return 0, fmt.Errorf("%s: %w", before.Name, table.ErrForeignShape)
@@ -71,6 +71,9 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 			return nil, 0, fmt.Errorf("%w; the outcome of a commit is open (%w)", err, last)
 		}
 		what, err := judge(a, h, own)
+		if mutated("norecheck") && what == landed {
+			what = dead
+		}
 		if err != nil || what != open {
 			return h, what, err
 		}

@@ -203,6 +203,10 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 		if h.Mark.Position.Flavor() != p.start.Flavor() {
 			return fmt.Errorf("%s: its position is of %v, another table's of %v", h.Name, h.Mark.Position.Flavor(), p.start.Flavor())
 		}
+		if mutated("union") {
+			p.start = p.start.Union(h.Mark.Position)
+			continue
+		}
 		p.start = p.start.Intersect(h.Mark.Position)
 	}
 	var now capture.Position

@@ -215,8 +215,9 @@ func (w *world) act(f *fault) {
 		w.acted[i] = w.acted[i] || &w.plan.faults[i] == f
 	}
 	switch f.actor {
-	case rollsBack, appends, untags, evolves:
+	case rollsBack, coversUp, appends, untags, evolves:
 		w.frozen[name] = true
+		w.expired = w.expired || f.actor == coversUp
 	case expires:
 		w.expired = true
 	default:
@@ -240,6 +241,8 @@ func (w *world) doAct(a actor, f tabletest.Foreign) error {
 		return f.Expire(ctx)
 	case rollsBack:
 		return f.Rollback(ctx)
+	case coversUp:
+		return f.CoverUp(ctx)
 	case appends:
 		return f.Append(ctx)
 	case untags:

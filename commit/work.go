@@ -85,6 +85,9 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 	}
 	if h := m.table.Head(); h.Begun() { // the table may be ahead of the epoch: what it has stays in its position
 		mark.Position = e.end.Union(h.Mark.Position)
+		if mutated("split") && s != nil {
+			mark.Position = h.Mark.Position
+		}
 		if mark.Committed.IsZero() {
 			mark.Committed = h.Mark.Committed
 		}
@@ -153,7 +156,9 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 			if slices.ContainsFunc(before, func(b *table.Attempt) bool { return b.Landed(h) }) {
 				return landed, m.table.Refresh(ctx, h)
 			}
-			m.table.Keep(d)
+			if !mutated("norecheck") { // what has landed cannot be used again
+				m.table.Keep(d)
+			}
 			return dead, c.rebase(ctx, m, h)
 		}
 		before = append(before, a)
@@ -182,10 +187,10 @@ func (c *committer) advance(ctx context.Context, m *member, a *table.Attempt, d 
 // rebase moves the member's table to a head that others made. Only rewrites that change no
 // row leave the position as it was; anything else was refused when the head was read.
 func (c *committer) rebase(ctx context.Context, m *member, h *table.Head) error {
-	if h.Fence > c.fence {
+	if h.Fence > c.fence && !mutated("nofence") {
 		return fmt.Errorf("%s: %w", m.Lake, ErrFenced)
 	}
-	if !h.Mark.Position.Equal(m.table.Head().Mark.Position) {
+	if !h.Mark.Position.Equal(m.table.Head().Mark.Position) && !mutated("norecheck") {
 		return fmt.Errorf("%s: %w: its position is %s, we left it at %s", m.Lake, table.ErrForeignRows, h.Mark.Position, m.table.Head().Mark.Position)
 	}
 	return m.table.Refresh(ctx, h)

@@ -147,11 +147,11 @@ func (w *world) close() error { return os.RemoveAll(w.dir) }
 var cutPlans = []struct {
 	rows  int
 	bytes int64
-	delay time.Duration
+	age   time.Duration
 }{
-	{rows: 6, bytes: 1 << 20},
-	{rows: 50, bytes: 1 << 20},
-	{rows: 2, bytes: 300},
+	{rows: 6, bytes: 1 << 20, age: time.Millisecond},
+	{rows: 50, bytes: 1 << 20, age: time.Millisecond},
+	{rows: 4, bytes: 300, age: 10 * time.Millisecond}, // segments wait for room
 }
 
 // config gives the configuration of the next daemon. Those of one lane share a state
@@ -166,7 +166,7 @@ func (w *world) config(lane int) Config {
 			Catalog: n, Store: n, Pipeline: "p", Intents: "file:///lake" + intents, IndexDir: filepath.Join(w.dir, fmt.Sprint("index", lane)), Memory: w.mem, Now: time.Now,
 		},
 		Control:  Member{Lake: controlName, Location: w.cat.Location(controlName)},
-		Interval: time.Millisecond, MaxRows: cuts.rows, MaxBytes: cuts.bytes, LoadConnections: 1, ChunkRows: 3, MaxLag: time.Hour, CutSettle: time.Microsecond,
+		Interval: cuts.age, MaxRows: cuts.rows, MaxBytes: cuts.bytes, LoadConnections: 1, ChunkRows: 3, MaxLag: time.Hour, CutSettle: time.Microsecond,
 	}
 	for _, name := range w.names {
 		m := w.server.member(name)

@@ -239,6 +239,12 @@ func (a *assembly) fillDeletes(w *iceberg.ManifestWriter, g *deleteGroup) error 
 				}
 				continue
 			}
+			if mutated("twodvs") {
+				if err := errors.Join(w.Existing(old), add(path)); err != nil {
+					return err
+				}
+				continue
+			}
 			a.tally.goneVectors++
 			a.tally.gonePositions += old.DataFile().Count()
 			a.tally.goneVectorSize += vectorSize(old.DataFile())

@@ -119,6 +119,9 @@ func refSnapshot(meta icetable.Metadata, ref string) *int64 {
 // rewrites that change no row are accepted. The places where the Mark is repeated must not
 // know of a snapshot outside of main's history: then main was set back.
 func readMark(meta icetable.Metadata, props iceberg.Properties) (Mark, error) {
+	if mutated("headonly") || mutated("proponly") || mutated("notag") {
+		return mutantMark(meta, props)
+	}
 	ancestors := map[int64]bool{}
 	var found Mark
 	ok := false
@@ -158,6 +161,9 @@ func parentOf(meta icetable.Metadata, s *icetable.Snapshot) *icetable.Snapshot {
 
 // checkRepeats compares the tag and the property with main's history.
 func checkRepeats(meta icetable.Metadata, props iceberg.Properties, ancestors map[int64]bool) error {
+	if mutated("norollback") {
+		return nil
+	}
 	tag := meta.SnapshotByName(refPosition)
 	if tag == nil {
 		return fmt.Errorf("%w: the tag %s is gone", ErrRolledBack, refPosition)

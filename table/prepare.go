@@ -77,7 +77,7 @@ func timestamp(meta icetable.Metadata, now time.Time) int64 {
 
 // requirements pin a commit to a head: nothing that it was built on may have changed.
 func requirements(h *Head) []icetable.Requirement {
-	return []icetable.Requirement{
+	return mutantRequirements([]icetable.Requirement{
 		icetable.AssertTableUUID(h.UUID),
 		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
 		icetable.AssertRefSnapshotID(refFence, refSnapshot(h.meta, refFence)),
@@ -86,7 +86,7 @@ func requirements(h *Head) []icetable.Requirement {
 		icetable.AssertRefSnapshotID(refPosition, refSnapshot(h.meta, refPosition)),
 		icetable.AssertCurrentSchemaID(h.Schema),
 		icetable.AssertDefaultSpecID(h.Spec),
-	}
+	})
 }
 
 // markUpdates adds a snapshot to main and repeats its Mark in the tag and the properties.
@@ -97,12 +97,12 @@ func markUpdates(h *Head, s *icetable.Snapshot, m Mark) ([]icetable.Update, erro
 	}
 	props[keySnapshot] = strconv.FormatInt(s.SnapshotID, 10)
 	keep := mainRetention(h.meta)
-	return []icetable.Update{
+	return mutantUpdates([]icetable.Update{
 		icetable.NewAddSnapshotUpdate(s),
 		icetable.NewSetSnapshotRefUpdate(icetable.MainBranch, s.SnapshotID, icetable.BranchRef, keep.maxRefAge, keep.maxSnapshotAge, keep.minSnapshots),
 		icetable.NewSetSnapshotRefUpdate(refPosition, s.SnapshotID, icetable.TagRef, forever, 0, 0),
 		icetable.NewSetPropertiesUpdate(props),
-	}, nil
+	}), nil
 }
 
 // retention is what somebody has set for expiry on a branch; setting the branch would

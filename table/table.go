@@ -229,6 +229,7 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 	n := a.Head.Name
 	meta, location, err := cfg.Catalog.CommitTable(ctx, n.identifier(), a.requirements, a.updates)
 	if err != nil {
+		mutantCleanUp(ctx, cfg, a)
 		return nil, fmt.Errorf("commit %s: %w", n, err)
 	}
 	return newHead(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg)

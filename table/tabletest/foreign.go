@@ -130,6 +130,20 @@ func (f Foreign) Rollback(ctx context.Context) error {
 	return f.commit(ctx, icetable.NewSetSnapshotRefUpdate(icetable.MainBranch, *now.ParentSnapshotID, icetable.BranchRef, 0, 0, 0))
 }
 
+// CoverUp sets main back, and leaves nothing that shows it but refs.
+func (f Foreign) CoverUp(ctx context.Context) error {
+	if err := f.Rollback(ctx); err != nil {
+		return err
+	}
+	if err := f.Compact(ctx); err != nil && !errors.Is(err, ErrNothingToDo) {
+		return err
+	}
+	if err := f.Expire(ctx); err != nil && !errors.Is(err, ErrNothingToDo) {
+		return err
+	}
+	return nil
+}
+
 // Append commits a snapshot that says it adds rows.
 func (f Foreign) Append(ctx context.Context) error {
 	meta, _, err := f.load(ctx)
