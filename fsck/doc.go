@@ -21,7 +21,7 @@
 //   - base: of two commits of ours on one parent, one may have landed in a timeline.
 //   - fence: fence numbers never go back along main, and none is above the fence branch's.
 //   - mark: the tag and the properties name main's newest Mark, and repeat it.
-//   - foreign: nobody else changed rows.
+//   - foreign: nobody else changed rows, unless an operator accepted it since.
 //   - key: in main's head at most one row a key is live. Checked on request only.
 //   - cut: a cut names retained snapshots that show its position.
 //

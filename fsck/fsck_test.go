@@ -395,4 +395,12 @@ func TestAccepted(t *testing.T) {
 			t.Errorf("accepted at %d: broken are %v, want %v", accepted, got, want)
 		}
 	}
+	l := newLab(t)
+	l.editSnapshot(1, func(s map[string]any) {
+		s["summary"] = map[string]any{"operation": "append"}
+	})
+	l.editProperty(keySetBack, "6")
+	if got := rules(l.check()); len(got) != 0 {
+		t.Errorf("accepted rows of another writer: broken are %v", got)
+	}
 }

@@ -80,7 +80,7 @@ func checkMarks(m *metadata) []Finding {
 			find(ruleMark, "its Mark cannot be read: "+s.broken.Error())
 			continue
 		case s.mark == nil:
-			if op := s.Summary["operation"]; op != "replace" {
+			if op := s.Summary["operation"]; op != "replace" && s.Sequence > m.accepted() {
 				find(ruleForeign, fmt.Sprintf("another writer's %s", op))
 			}
 			continue
@@ -119,7 +119,7 @@ func checkStep(s, next *snapshot) []Finding {
 func checkBases(m *metadata) []Finding {
 	type base struct{ parent, timeline int64 }
 	landed := map[base]int64{}
-	accepted, _ := strconv.ParseInt(m.Properties[keySetBack], 10, 64) // a sequence number; 0: none
+	accepted := m.accepted()
 	var out []Finding
 	for i := range m.Snapshots {
 		s := &m.Snapshots[i]

@@ -120,6 +120,16 @@ func parseMark(p map[string]string) (*mark, error) {
 	return m, nil
 }
 
+// accepted is the sequence number up to which an operator accepted what others had done;
+// 0: there was no need.
+func (m *metadata) accepted() int64 {
+	n, err := strconv.ParseInt(m.Properties[keySetBack], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // fence is the number on the fence branch; 0: there is none.
 func (m *metadata) fence() int64 {
 	s := m.byID[m.Refs[branchFence].Snapshot]
