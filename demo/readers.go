@@ -6,7 +6,8 @@ import (
 )
 
 // readerLines gives, for each engine, what to paste. The versions are those that the lines
-// were tried with. endpoint is that of S3; empty: the files are on disk.
+// were tried with; in S3 only those of PyIceberg and DuckDB were. endpoint is that of S3; empty:
+// the files are on disk.
 func readerLines(catalog, endpoint string) []struct{ name, lines string } {
 	uri := "http://" + catalog
 	s := inS3(endpoint)
