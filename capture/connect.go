@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"cdcd/capture/binlog"
@@ -233,7 +234,11 @@ func Transient(err error) bool {
 	switch {
 	case terminal(err):
 		return false
-	case errors.As(err, &network), broken(err):
+	case errors.As(err, &network):
+		// Every error number of the system passes for one of the network, those of files too.
+		_, bare := network.(syscall.Errno)
+		return !bare
+	case broken(err):
 		return true
 	}
 	switch code, _ := serverError(err); code {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"syscall"
 
 	"cdcd/capture"
@@ -49,14 +50,21 @@ func exitCode(err error) int {
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
-		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit,
+		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
 	} {
 		if errors.Is(err, human) {
 			return exitHuman
 		}
 	}
-	if errors.Is(err, commit.ErrFenced) || errors.Is(err, commit.ErrLeased) || errors.Is(err, commit.ErrOutdated) || errors.Is(err, capture.ErrReplaced) || errors.Is(err, syscall.ENOSPC) ||
-		errors.Is(err, syscall.EROFS) || capture.Transient(err) || errors.Is(err, context.Canceled) {
+	for _, later := range []error{
+		commit.ErrFenced, commit.ErrLeased, commit.ErrOutdated, capture.ErrReplaced, context.Canceled,
+		syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
+	} {
+		if errors.Is(err, later) {
+			return exitLater
+		}
+	}
+	if capture.Transient(err) {
 		return exitLater
 	}
 	return exitFailure

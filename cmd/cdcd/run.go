@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -155,6 +156,9 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse) error {
 			}
 		}
 		p, err := d.open(opening, lake, report)
+		if lost := (*fs.PathError)(nil); errors.As(err, &lost) && errors.Is(lost, fs.ErrNotExist) {
+			return coded{exitHuman, fmt.Errorf("the lake lacks a file that its tables name: %w", err)} // nobody else removes any now
+		}
 		if err != nil {
 			return err
 		}
