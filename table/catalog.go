@@ -78,9 +78,22 @@ func OpenEmbedded(location string, create bool) (*Embedded, error) {
 	props := iceberg.Properties{"warehouse": location, "init_catalog_tables": fmt.Sprint(create)}
 	cat, err := sqlcatalog.NewCatalog(catalogName, db, sqlcatalog.SQLite, props)
 	if err != nil {
+		if reason := whyNotOpen(path); reason != nil {
+			err = reason
+		}
 		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, err), db.Close())
 	}
 	return &Embedded{cat, newWarehouse(location), sqlTables{db, catalogName, sqliteLocation}}, nil
+}
+
+// whyNotOpen gives the system's reason where the catalog's file cannot be opened for writing:
+// SQLite has one word for all.
+func whyNotOpen(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Close closes the catalog.
