@@ -26,6 +26,7 @@ type Lease struct {
 
 	seen   fileio.Tag // of somebody else's lease
 	seenAt time.Time  // when it was first seen
+	looked time.Time  // when it was looked at last
 }
 
 // LeaseTime is how long a lease is good for after it was renewed.
@@ -109,6 +110,9 @@ func (l *Lease) free(content []byte, tag fileio.Tag, force bool) error {
 		return nil
 	}
 	now := l.now()
+	// It was renewed while this daemon watched.
+	alive := l.seen != "" && tag != l.seen && now.Sub(l.looked) < RenewEvery
+	l.looked = now
 	if tag != l.seen {
 		l.seen, l.seenAt = tag, now
 	}
@@ -117,7 +121,7 @@ func (l *Lease) free(content []byte, tag fileio.Tag, force bool) error {
 	switch {
 	case watched >= LeaseTime, looksOld && watched >= watchFor:
 		return nil
-	case looksOld:
+	case looksOld && !alive:
 		return fmt.Errorf("%w: %s, by its clock %v ago; %w", ErrLeased, r.Owner, age.Round(time.Second), ErrWatching)
 	}
 	return fmt.Errorf("%w: %s renewed its lease %v ago (run --take-over takes it anyway)", ErrLeased, r.Owner, age.Round(time.Second))

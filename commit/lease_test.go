@@ -145,6 +145,7 @@ func TestLeaseUnderOtherClocks(t *testing.T) {
 		if err := owner.Take(ctx, false); err != nil {
 			t.Fatal(err)
 		}
+		found := time.Duration(-1) // when it was known that the owner is alive
 		for second := range 60 {
 			if second%int(RenewEvery/time.Second) == 0 {
 				if err := owner.Renew(ctx); err != nil {
@@ -153,8 +154,13 @@ func TestLeaseUnderOtherClocks(t *testing.T) {
 			}
 			if err := other.Take(ctx, false); !errors.Is(err, ErrLeased) {
 				t.Fatalf("clocks %v apart: taken from its owner after %d s: %v", apart, second, err)
+			} else if found < 0 && !errors.Is(err, ErrWatching) {
+				found = time.Duration(second) * time.Second
 			}
 			l.pass(time.Second)
+		}
+		if found < 0 || found > watchFor {
+			t.Errorf("clocks %v apart: known to be alive after %v", apart, found)
 		}
 		waited := time.Duration(0)
 		for ; other.Take(ctx, false) != nil; waited += time.Second {
