@@ -53,7 +53,7 @@ func killDumps(t *testing.T, s *server) {
 	}
 }
 
-// TestSourceCrash kills the server under load. The daemon waits for it and goes on.
+// TestSourceCrash kills and restarts the server under load. The daemon waits for it and goes on.
 func TestSourceCrash(t *testing.T) {
 	t.Parallel()
 	s := ownServer(t, mysql97)
@@ -62,10 +62,10 @@ func TestSourceCrash(t *testing.T) {
 	p := newPipeline(t, s, "sourcecrash.*", nil)
 	p.start()
 	p.reach()
-	for round := range 3 {
+	for round, how := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL} {
 		c := startChurn(t, s, "sourcecrash", 3000, uint64(round))
 		c.busyFor(t, 50)
-		s.restart(t, syscall.SIGKILL, nil)
+		s.restart(t, how, nil)
 		<-c.done
 		c.err = nil // of course
 		p.reach()
