@@ -260,6 +260,31 @@ func TestSegmentsEndWhereTheyAreAskedTo(t *testing.T) {
 	}
 }
 
+// TestHeldStreamEndsBetweenTransactions holds a stream inside of a transaction and at rest.
+func TestHeldStreamEndsBetweenTransactions(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	events := transactionOf(1, mapOf(9, "orders"), insertOf(9, 1))
+	s.Hold(true)
+	for i, e := range events {
+		if err := feed(s, e); err != nil {
+			t.Fatal(err)
+		}
+		if last := i == len(events)-1; s.full() != last {
+			t.Errorf("event %d: the segment is full: %v", i, !last)
+		}
+	}
+	s.flush().Release()
+	if !s.full() {
+		t.Error("an idle stream goes on waiting")
+	}
+	if empty := s.flush(); empty.Open || empty.Transactions != 0 || !empty.End.Equal(s.applied) {
+		t.Errorf("%+v", empty)
+	}
+	if s.Hold(false); s.full() {
+		t.Error("it is still held")
+	}
+}
+
 func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
 	const latin1, utf8mb4, gbk = 8, 45, 28
 	for name, c := range map[string]struct {

@@ -84,11 +84,14 @@ func TestCutAt(t *testing.T) {
 	l := newLab(t, 31, "a", "b", "idle")
 	l.churnTables(20, "a", "b")
 	r := l.start()
-	for range 10 {
+	for i := range 12 {
 		h := r.hold(t)
 		l.churnTables(l.server.random(4), "a", "b")
 		n := l.count(l.server.end())
-		l.churnTables(l.server.random(6), "a", "b") // which the cut may not show
+		if i%2 == 0 { // what the cut may not show, and what leaves no trace but in positions
+			l.churnTables(l.server.random(6), "a", "b")
+		}
+		l.churnTables(8, "elsewhere")
 		c, err := r.CutAt(context.Background(), h.Token, l.server.position(n))
 		if err != nil {
 			t.Fatal(err)
