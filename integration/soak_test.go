@@ -198,6 +198,7 @@ func (s *soak) finish() {
 	})
 	s.now.stop()
 	s.listen()
+	s.now.must("fsck")
 	if s.lossy == nil {
 		s.first.fsck(s.t)
 	}
