@@ -19,8 +19,8 @@ test: unit integration ## all tests: units, then real servers and engines (insta
 unit: ## unit tests only: a minute or two, nothing to install
 	CDCD_SCHEDULES=2000 go test ./...
 
-test-long: ## every schedule of faults in memory
-	go test -count=1 -timeout 60m -run '^TestSchedules$$' ./commit -v -schedules 0
+test-long: ## every schedule of faults in memory, and 2,000 random ones
+	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
 
 mutants: ## the schedules of faults notice each rule of the protocol that is left out
 	go test -tags mutant -count=1 -run '^(TestMutants|TestFaultsDoc)$$' ./commit -v

@@ -36,10 +36,6 @@ func someSchedules() int {
 // it; what they keep in pools belongs to the bubble in which it was made, and is dropped.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	drop := func() {
-		runtime.GC()
-		runtime.GC()
-	}
 	w, err := rest(1)
 	if err == nil {
 		err = w.close()
@@ -47,9 +43,15 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drop()
+	dropPools()
 	synctest.Test(t, test)
-	drop()
+	dropPools()
+}
+
+// dropPools empties the pools of libraries: what is in them survives one collection.
+func dropPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 // tally is what playing schedules came to.
