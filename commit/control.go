@@ -18,8 +18,9 @@ import (
 
 // Kinds of records in the control table.
 const (
-	kindFence = "fence" // a daemon took the pipeline over; number is the fence number
-	kindCut   = "cut"   // a table's part of a cut; number is the cut's
+	kindFence  = "fence"  // a daemon took the pipeline over; number is the fence number
+	kindCut    = "cut"    // a table's part of a cut; number is the cut's
+	kindRewind = "rewind" // all tables go back to a cut; number is the timeline that begins, snapshot_id the cut's number
 )
 
 // The control table's columns, in order. kind, number and table_name are its key.
@@ -180,4 +181,9 @@ func appendRecords(out []record, rec arrow.RecordBatch) []record {
 		})
 	}
 	return out
+}
+
+// positionOf reads a record's position.
+func positionOf(r record, f capture.Flavor) (capture.Position, error) {
+	return capture.ParsePosition(f, r.position)
 }

@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -12,9 +13,9 @@ import (
 )
 
 const (
-	// keepCuts and keepFences bound the records in the control table.
-	keepCuts   = 50
-	keepFences = 20
+	// keepFences and keepRewinds bound those records in the control table.
+	keepFences  = 20
+	keepRewinds = 20
 	// cutAfter is the number of commits of tables after which a cut is published whatever
 	// the time: cuts are withdrawn only when one is published, and tables expire snapshots
 	// with each commit.
@@ -102,7 +103,7 @@ func (l *loop) onSettling(s settling, now time.Time) {
 // startCut publishes a cut at the finished position, in the background. While a table is
 // loaded there is none to publish, but those of before still have to go in time.
 func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
-	parts, remove := l.cutParts(), outdated(l.cuts.records, l.p.ages())
+	parts, remove := l.cutParts(), outdated(l.cuts.records, l.p.retained(), l.p.cfg.Tables.Now())
 	if len(parts)+len(remove) == 0 {
 		l.cuts.commits = 0
 		return
@@ -116,10 +117,16 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 		cut = l.cuts.newest
 	}
 	number, at := l.cuts.number, l.finished
+	members := slices.Collect(maps.Values(l.members)) // the loop may add to them meanwhile
+	records := append(without(slices.Clone(l.cuts.records), remove), parts...)
 	g.Go(func() error {
 		began := time.Now()
 		err := l.p.publish(ctx, number, at, parts, remove)
-		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, took: time.Since(began), err: err}
+		took := time.Since(began)
+		if err == nil {
+			err = l.p.retag(ctx, members, records)
+		}
+		l.works <- work{cut: &cutWork{cut: cut, added: parts, removed: remove}, took: took, err: err}
 		return nil
 	})
 }
@@ -168,26 +175,29 @@ func (p *Pipeline) publish(ctx context.Context, number int64, at capture.Positio
 	return err
 }
 
-// recordFence reads the control table and notes in it who owns the pipeline now.
+// recordFence notes in the control table who owns the pipeline now.
 func (p *Pipeline) recordFence(ctx context.Context) error {
-	records, err := readControl(ctx, p.control.table.Head())
+	owner, err := ownerName()
 	if err != nil {
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return err
-	}
+	now := p.cfg.Tables.Now()
 	own := record{
-		kind: kindFence, number: p.committer.fence, timeline: p.committer.timeline, recorded: p.cfg.Tables.Now(),
-		position: p.start.String(), owner: fmt.Sprintf("%s, process %d", host, os.Getpid()),
+		kind: kindFence, number: p.committer.fence, timeline: p.committer.timeline, recorded: now,
+		position: p.start.String(), owner: owner,
 	}
-	remove := outdated(records, p.ages())
+	remove := outdated(p.records, p.retained(), now)
 	if err := p.publish(ctx, p.epoch, p.start, []record{own}, remove); err != nil {
 		return err
 	}
-	p.records = without(append(records, own), remove)
+	p.records = without(append(p.records, own), remove)
 	return nil
+}
+
+// ownerName names this process to people.
+func ownerName() (string, error) {
+	host, err := os.Hostname()
+	return fmt.Sprintf("%s, process %d", host, os.Getpid()), err
 }
 
 // onCut takes a published cut in.
@@ -209,53 +219,18 @@ func without(records, gone []record) []record {
 	return slices.DeleteFunc(records, func(r record) bool { return drop[key{r.kind, r.table, r.number}] })
 }
 
-// ages gives for every member how many snapshots follow each one it retains.
-func (p *Pipeline) ages() map[string]map[int64]int {
-	out := map[string]map[int64]int{}
+// retained is what a table still has of its snapshots.
+type retained struct {
+	ages map[int64]int   // how many newer ones there are
+	tags map[int64]int64 // snapshots that do not expire, by the cuts that they are of
+}
+
+// retained gives what every member still has.
+func (p *Pipeline) retained() map[string]retained {
+	out := map[string]retained{}
 	for _, m := range p.members {
-		out[m.Lake.String()] = m.table.Head().Ages()
-	}
-	return out
-}
-
-// outdated gives the records that are to be withdrawn before another cut is published:
-// those of cuts beyond the bound, and of cuts that name a snapshot which its table has
-// expired or soon will. ages has the retained snapshots of every table that is written.
-func outdated(records []record, ages map[string]map[int64]int) []record {
-	cuts, fences := map[int64]bool{}, map[int64]bool{}
-	gone := map[int64]bool{}
-	for _, r := range records {
-		if r.kind == kindFence {
-			fences[r.number] = true
-			continue
-		}
-		cuts[r.number] = true
-		known, written := ages[r.table]
-		age, retained := known[r.snapshot]
-		if written && (!retained || age > cutDepth) {
-			gone[r.number] = true
-		}
-	}
-	oldCuts, oldFences := beyond(cuts, keepCuts-1), beyond(fences, keepFences)
-	var out []record
-	for _, r := range records {
-		if r.kind == kindFence && oldFences[r.number] || r.kind == kindCut && (oldCuts[r.number] || gone[r.number]) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// beyond gives all numbers but the newest ones.
-func beyond(numbers map[int64]bool, keep int) map[int64]bool {
-	sorted := make([]int64, 0, len(numbers))
-	for n := range numbers {
-		sorted = append(sorted, n)
-	}
-	slices.Sort(sorted)
-	out := map[int64]bool{}
-	for _, n := range sorted[:max(0, len(sorted)-keep)] {
-		out[n] = true
+		h := m.table.Head()
+		out[m.Lake.String()] = retained{h.Ages(), h.CutTags()}
 	}
 	return out
 }

@@ -126,26 +126,29 @@ func TestFenceOfAnother(t *testing.T) {
 
 // TestOutdated checks which records are withdrawn.
 func TestOutdated(t *testing.T) {
-	ages := map[string]map[int64]int{"s.a": {100: 0, 99: 1, 40: cutDepth, 39: cutDepth + 1}}
+	tables := map[string]retained{"s.a": {map[int64]int{100: 0, 99: 1, 40: cutDepth, 39: cutDepth + 1, 38: cutDepth + 2}, map[int64]int64{2: 39, 8: 38}}}
+	now := time.Now()
 	cut := func(number int64, name string, snapshot int64) record {
 		return record{kind: kindCut, number: number, table: name, snapshot: snapshot}
 	}
 	records := []record{
 		cut(1, "s.a", 7), cut(1, "s.b", 1), // expired: the whole cut goes
-		cut(2, "s.a", 39), // expires soon
+		cut(2, "s.a", 39), // expires soon: it has a tag, but is of no hour that is kept
+		{kind: kindCut, number: 8, table: "s.a", snapshot: 38, recorded: now.Add(-2 * time.Hour)},  // has one and is
+		{kind: kindCut, number: 9, table: "s.a", snapshot: 38, recorded: now.Add(-10 * time.Hour)}, // has none
 		cut(3, "s.a", 40), cut(4, "s.a", 100),
 		cut(5, "s.gone", 1), // a table that is not written any more expires nothing
 		{kind: kindFence, number: 1},
 		{kind: kindFence, number: 2},
 	}
 	got := map[int64]int{}
-	for _, r := range outdated(records, ages) {
+	for _, r := range outdated(records, tables, now) {
 		if r.kind != kindCut {
 			t.Errorf("%+v", r)
 		}
 		got[r.number]++
 	}
-	if len(got) != 2 || got[1] != 2 || got[2] != 1 {
+	if len(got) != 3 || got[1] != 2 || got[2] != 1 || got[9] != 1 {
 		t.Errorf("withdrawn: %v", got)
 	}
 	var many []record
@@ -153,7 +156,7 @@ func TestOutdated(t *testing.T) {
 		many = append(many, cut(n, "s.a", 100), record{kind: kindFence, number: n})
 	}
 	cuts, fences := 0, 0
-	for _, r := range outdated(many, ages) {
+	for _, r := range outdated(many, tables, now) {
 		if r.kind == kindCut {
 			cuts++
 		} else {

@@ -165,10 +165,18 @@ type fakeStream struct {
 // partRows is the number of changes from which the fake stream splits a transaction.
 const partRows = 40
 
-func (f *fakeStream) Connect(context.Context) error { return nil }
-func (f *fakeStream) Server() string                { return "fake" }
-func (f *fakeStream) Close()                        {}
-func (f *fakeStream) Heard() time.Time              { return time.Now() }
+func (f *fakeStream) Connect(context.Context) error {
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	if !f.at.Covers(f.server.position(f.server.purged)) {
+		return errPurged
+	}
+	return nil
+}
+
+func (f *fakeStream) Server() string   { return "fake" }
+func (f *fakeStream) Close()           {}
+func (f *fakeStream) Heard() time.Time { return time.Now() }
 
 func (f *fakeStream) Capture(c capture.Capture) error {
 	f.tables[c.Table.Name.Table] = c

@@ -175,6 +175,7 @@ type faultyCatalog struct {
 	mu        sync.Mutex
 	calls     map[string]int
 	fired     bool
+	onFault   func() // nil: nothing
 }
 
 var errInjected = errors.New("injected")
@@ -189,6 +190,9 @@ func (f *faultyCatalog) hit(operation string) bool {
 	f.calls[operation]++
 	if f.operation == operation && f.calls[operation] == f.at {
 		f.fired = true
+		if f.onFault != nil {
+			f.onFault()
+		}
 		return true
 	}
 	return false

@@ -16,8 +16,7 @@ import (
 // reads every table's position. Nothing of the source is read but where a new pipeline
 // begins.
 func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
-	p := &Pipeline{cfg: cfg, members: map[capture.Name]*member{}, demands: make(chan demand), ended: make(chan struct{})}
-	p.committer = &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1}
+	p := newPipeline(cfg)
 	heads, err := p.openHeads(ctx)
 	if err != nil {
 		return nil, err
@@ -37,6 +36,13 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 	l := &loop{p: p, members: p.members, epoch: newEpoch(p.epoch, p.start), delivered: p.start, finished: p.start, counters: p.counters}
 	l.publish()
 	return p, nil
+}
+
+func newPipeline(cfg Config) *Pipeline {
+	return &Pipeline{
+		cfg: cfg, members: map[capture.Name]*member{}, demands: make(chan demand), ended: make(chan struct{}),
+		committer: &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1},
+	}
 }
 
 // openHeads loads the members' tables, creating those that are missing.
@@ -185,6 +191,9 @@ func (p *Pipeline) setFence(ctx context.Context, h *table.Head) (*table.Head, er
 // A table that is new begins where the source is now, not where the others are: so what
 // happened to it before, its creation above all, is not met again in the log.
 func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.Head) error {
+	if err := p.readTimeline(ctx, heads); err != nil {
+		return err
+	}
 	begun, fresh := false, 0
 	for m, h := range heads {
 		if !h.Begun() {
@@ -192,7 +201,6 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 			continue
 		}
 		p.epoch = max(p.epoch, h.Mark.Epoch)
-		p.committer.timeline = max(p.committer.timeline, h.Mark.Timeline)
 		if m == p.control { // its position is that of the newest cut
 			continue
 		}
@@ -254,6 +262,12 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 		h = m.table.Head()
 	}
 	p.recoverUploads(ctx, m)
+	if !h.Marked() {
+		if err := p.follow(ctx, m, h); err != nil {
+			return err
+		}
+		h = m.table.Head()
+	}
 	m.position = h.Mark.Position
 	m.load.complete, m.load.done, m.loaded = h.Mark.Load.Complete, h.Mark.Load.Done, h.Mark.Load.Complete
 	if m.loaded {
@@ -276,6 +290,14 @@ func (p *Pipeline) recoverUploads(ctx context.Context, m *member) {
 	}
 	p.cfg.Logger.Info("an open commit was prepared", "table", m.Lake.String(), "files", r.Files)
 	p.prepared = append(p.prepared, r.Positions...)
+}
+
+// follow puts a Mark behind a snapshot of another program that was accepted: were it to expire
+// what is before, nothing would show the position any more.
+func (p *Pipeline) follow(ctx context.Context, m *member, h *table.Head) error {
+	e := newEpoch(p.epoch, h.Mark.Position)
+	_, err := p.committer.commitShare(ctx, e, task{member: m, load: h.Mark.Load})
+	return err
 }
 
 // adopt takes in a table that came into being on the source. It begins where the source is

@@ -84,7 +84,9 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		Position: e.end, Committed: e.committed, Load: t.load,
 	}
 	if h := m.table.Head(); h.Begun() { // the table may be ahead of the epoch: what it has stays in its position
-		mark.Position = e.end.Union(h.Mark.Position)
+		if h.Mark.Timeline == mark.Timeline { // positions of two timelines have nothing to do with each other
+			mark.Position = e.end.Union(h.Mark.Position)
+		}
 		if mutated("split") && s != nil {
 			mark.Position = h.Mark.Position
 		}
@@ -99,7 +101,7 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		if err != nil {
 			return landing{}, err
 		}
-		if s != nil && d.Empty() && !s.loaded {
+		if s != nil && d.Empty() && !s.loaded && m.table.Head().Marked() {
 			return landing{member: m}, nil // the changes cancel out: the position may lag
 		}
 		what, err := c.land(ctx, m, d, mark, &l)

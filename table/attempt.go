@@ -21,10 +21,11 @@ import (
 // open.
 type Attempt struct {
 	Head     *Head
-	Snapshot int64 // the id of the new snapshot
+	Snapshot int64 // the id of the new snapshot; 0 where only tags change
 
 	requirements []icetable.Requirement
 	updates      []icetable.Update
+	tags         *tagging          // nil but where only tags change
 	list         []byte            // the manifest list
 	written      map[string][]byte // the manifests of this attempt, by path
 	bits         map[string]*bitmap
@@ -33,6 +34,7 @@ type Attempt struct {
 // assembly is an attempt in the making.
 type assembly struct {
 	head    *Head
+	parent  *icetable.Snapshot // whose content it builds on; nil: none
 	content *content
 	delta   *Delta
 	mark    Mark
@@ -69,7 +71,7 @@ func newSnapshotID() int64 {
 // assemble builds the objects of a commit in memory.
 func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
 	a := &assembly{
-		head: h, content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(),
+		head: h, parent: h.meta.CurrentSnapshot(), content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(),
 		vectors: map[string]iceberg.DataFile{}, bits: map[string]*bitmap{}, written: map[string][]byte{},
 	}
 	added := map[string]int32{}

@@ -99,7 +99,8 @@ func (h *Head) version() keyindex.Version {
 }
 
 // follows reports whether the head's snapshot is that of a version or came after it. Where
-// the history does not reach back so far, the version is older than what is retained.
+// the history does not reach back so far, the version is older than what is retained; but it
+// may then be of a history that main was set back from.
 func (h *Head) follows(v keyindex.Version) bool {
 	if v.Snapshot == 0 {
 		return true
@@ -111,5 +112,5 @@ func (h *Head) follows(v keyindex.Version) bool {
 		}
 		oldest = s
 	}
-	return oldest != nil && oldest.ParentSnapshotID != nil
+	return oldest != nil && oldest.ParentSnapshotID != nil && v.Sequence >= int64(h.meta.Properties().GetInt(keySetBack, 0))
 }

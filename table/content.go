@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
+	icetable "github.com/apache/iceberg-go/table"
 	"github.com/apache/iceberg-go/table/dv"
 )
 
@@ -50,9 +51,13 @@ type content struct {
 // loadContent reads all manifests of a head. What is read of the content later is read
 // whether or not ctx has ended by then: a commit may follow. Stores bound how long that takes.
 func loadContent(ctx context.Context, h *Head) (*content, error) {
+	return loadContentOf(ctx, h, h.meta.CurrentSnapshot())
+}
+
+// loadContentOf reads all manifests of one of a head's snapshots.
+func loadContentOf(ctx context.Context, h *Head, s *icetable.Snapshot) (*content, error) {
 	fs := h.store.IO(ctx)
 	c := &content{fs: h.store.IO(context.WithoutCancel(ctx)), files: map[string]*dataFile{}, deletes: map[string]*deleteManifest{}}
-	s := h.meta.CurrentSnapshot()
 	if s == nil {
 		return c, nil
 	}

@@ -18,6 +18,8 @@ var (
 	ErrOptionsChanged = errors.New("the table was created with other options")
 	// ErrCorrupt reports metadata that breaks Iceberg's rules.
 	ErrCorrupt = errors.New("the table's metadata is damaged")
+	// ErrGone reports a snapshot that is needed and has expired.
+	ErrGone = errors.New("a snapshot is gone")
 	// ErrDebris reports old files that could not be removed after a commit that succeeded.
 	ErrDebris = errors.New("old files are left behind")
 	// ErrMoved reports that main is not where a Delta was made.

@@ -1,6 +1,8 @@
 package table
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,6 +35,9 @@ type Head struct {
 	NextRow  int64 // the next row id
 	Mark     Mark  // zero while Snapshot is 0
 	Source   Source
+	// Trouble is why there is no Mark to go on from. It is nil but where the table was loaded
+	// for repair.
+	Trouble  error
 	meta     icetable.Metadata
 	store    fileio.Store
 	location string // of the metadata file
@@ -85,9 +90,18 @@ func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 	}
 	if s := meta.CurrentSnapshot(); s != nil {
 		h.Snapshot = s.SnapshotID
-		if h.Mark, err = readMark(meta, props); err != nil {
-			return nil, fmt.Errorf("%s: %w", n, err)
+		h.Mark, err = readMark(meta, props)
+	}
+	if errors.Is(err, ErrRolledBack) || errors.Is(err, ErrForeignRows) {
+		err = fmt.Errorf("%s: %w; to have it looked at and repaired: cdcd adopt %s", n, err, n)
+		if cfg.Repair {
+			h.Trouble = err
+			return h, nil
 		}
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
 	}
 	return h, nil
 }
@@ -199,11 +213,21 @@ func counter(p iceberg.Properties, key string) int64 {
 	return n
 }
 
-// Ages gives for every snapshot in main's history that is retained how many followed it.
+// Marked reports whether main's snapshot itself carries the Mark. Where it does not, another
+// program rewrote the table since.
+func (h *Head) Marked() bool {
+	at := refSnapshot(h.meta, refPosition)
+	return at != nil && *at == h.Snapshot
+}
+
+// Ages gives for every retained snapshot how many newer ones are retained: the oldest are the
+// next to expire, whether or not they are in main's history.
 func (h *Head) Ages() map[int64]int {
+	all := slices.Clone(h.meta.Snapshots())
+	slices.SortFunc(all, func(x, y icetable.Snapshot) int { return cmp.Compare(y.SequenceNumber, x.SequenceNumber) })
 	out := map[int64]int{}
-	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
-		out[s.SnapshotID] = len(out)
+	for i, s := range all {
+		out[s.SnapshotID] = i
 	}
 	return out
 }

@@ -44,6 +44,7 @@ const (
 const (
 	keySnapshot = "cdcd.position-snapshot" // the snapshot that carries the repeated Mark
 	keySource   = "cdcd.source-table"      // the captured table's shape and options
+	keySetBack  = "cdcd.set-back"          // the sequence number at which main was last set back or adopted
 )
 
 // flavors names the server families in marks.

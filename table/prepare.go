@@ -27,17 +27,20 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: build manifests: %w", h.Name, err)
 	}
-	parent := mainSnapshot(h.meta)
+	var parent *int64
+	previous := iceberg.Properties{}
+	if s := a.parent; s != nil {
+		parent = &s.SnapshotID
+		if s.Summary != nil {
+			previous = s.Summary.Properties
+		}
+	}
 	list, rows, err := writeList(a.names, a.id, h.Sequence+1, h.NextRow, parent, manifests)
 	if err != nil {
 		return nil, fmt.Errorf("%s: build manifest list: %w", h.Name, err)
 	}
 	if err := upload(ctx, h.store, append(a.objects, list)); err != nil {
 		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
-	}
-	previous := iceberg.Properties{}
-	if s := h.meta.CurrentSnapshot(); s != nil && s.Summary != nil {
-		previous = s.Summary.Properties
 	}
 	summary, err := a.summary(previous)
 	if err != nil {
@@ -132,9 +135,12 @@ func mainRetention(meta icetable.Metadata) retention {
 }
 
 // expired gives the snapshots that the commit drops: the oldest beyond the bound, but none
-// with a ref that stays, and never main's, which becomes the parent.
+// with a ref that stays, and never main's or the parent.
 func (a *assembly) expired() []int64 {
 	held := map[int64]bool{}
+	if a.parent != nil {
+		held[a.parent.SnapshotID] = true
+	}
 	for name, ref := range a.head.meta.Refs() {
 		if name != refPosition { // it moves to the new snapshot
 			held[ref.SnapshotID] = true

@@ -28,8 +28,10 @@ type Config struct {
 	// Intents is where attempts are noted before they are offered to the catalog; "" for
 	// nowhere.
 	Intents string
-	Memory  memory.Allocator
-	Now     func() time.Time
+	// Repair loads tables also whose position is not to be had. Their heads say so.
+	Repair bool
+	Memory memory.Allocator
+	Now    func() time.Time
 }
 
 func (c Config) store() fileio.Store {
@@ -236,8 +238,12 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 }
 
 // Landed reports whether an attempt is part of a head's history: of main, or of the fence
-// for an attempt that moves it.
+// for an attempt that moves it. One that only tags has landed where the tags are as it wants
+// them.
 func (a *Attempt) Landed(h *Head) bool {
+	if a.tags != nil {
+		return a.tags.landed(h)
+	}
 	if s := refSnapshot(h.meta, refFence); s != nil && *s == a.Snapshot {
 		return true
 	}
@@ -253,6 +259,16 @@ func (t *Table) Refresh(ctx context.Context, h *Head) error {
 	t.head, t.content = h, c
 	t.numberFiles()
 	return t.catchUp(ctx)
+}
+
+// Retag moves the table to a head with the same snapshot, of which only tags differ.
+func (t *Table) Retag(ctx context.Context, h *Head) error {
+	if h.Snapshot != t.head.Snapshot {
+		return fmt.Errorf("%s: %w", t.Name(), ErrMoved)
+	}
+	old := t.head
+	t.head = h
+	return removeOldMetadata(ctx, old, h)
 }
 
 // Advance moves the table to the head that its own attempt made. What the attempt wrote is

@@ -49,6 +49,7 @@ func exitCode(err error) int {
 	}
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
+		commit.ErrCannotRepair, commit.ErrUnfinishedRewind, table.ErrGone,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
 		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
 	} {

@@ -26,6 +26,8 @@ type cli struct {
 	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
 	Inspect inspectCmd `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
 	Fsck    fsckCmd    `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`
+	Rewind  rewindCmd  `cmd:"" help:"Set all tables back to a cut; the daemon applies what follows again."`
+	Adopt   adoptCmd   `cmd:"" help:"Take a table over that somebody else has set back or rewritten, if its position is evident."`
 	Conf    confCmd    `cmd:"" name:"config" help:"Work with the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
