@@ -17,7 +17,7 @@ build: ## build bin/cdcd, one static binary
 test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
 
 unit: ## unit tests only: a minute or two, nothing to install
-	CDCD_SCHEDULES=2000 go test ./...
+	CDCD_SCHEDULES=2500 go test ./...
 
 test-long: ## every schedule of faults in memory, and 2,000 random ones
 	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000

@@ -56,6 +56,7 @@ func dropPools() {
 
 // tally is what playing schedules came to.
 type tally struct {
+	All      int            // the schedules that there are
 	Played   int            // the schedules whose fault and actor came to act
 	Missed   int            // the others
 	Distinct map[string]int // by fault, actor, variant and path
@@ -102,6 +103,7 @@ func setOf(list []string) map[string]bool {
 
 // join adds what another process counted.
 func (c *tally) join(o *tally) {
+	c.All = max(c.All, o.All)
 	c.Played += o.Played
 	c.Missed += o.Missed
 	c.Broken = append(c.Broken, o.Broken...)
@@ -195,6 +197,7 @@ func playShare(t *testing.T, part string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.All = len(schedules)
 		for k, s := range spread(schedules, *schedulesFlag) {
 			if k%of == i {
 				c.play(t, from, s)
@@ -227,8 +230,8 @@ func (c *tally) check(t *testing.T) {
 	for _, b := range c.Broken[:min(len(c.Broken), shown)] {
 		t.Error(b)
 	}
-	t.Logf("%d schedules played, %d distinct by everything chosen and the path, %d by call, kind and path; %d did not come to act; %d broken",
-		c.Played, len(c.Distinct), len(c.Strict), c.Missed, len(c.Broken))
+	t.Logf("of %d schedules %d played, %d distinct by everything chosen and the path, %d by call, kind and path; %d did not come to act; %d broken",
+		c.All, c.Played, len(c.Distinct), len(c.Strict), c.Missed, len(c.Broken))
 	for _, m := range []map[string]int{c.Kinds, c.Paths} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			t.Logf("%6d  %s", m[k], k)

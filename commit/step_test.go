@@ -57,7 +57,7 @@ func (w *world) offer(lane int, ident icetable.Identifier, updates []icetable.Up
 		}
 	}
 	w.mu.Lock()
-	e.again = w.offered[e.snapshot]
+	e.again = e.snapshot != 0 && w.offered[e.snapshot] // tags alone are offered without one
 	w.offered[e.snapshot] = true
 	w.mu.Unlock()
 	return e
