@@ -83,7 +83,7 @@ func OpenEmbedded(location string, create bool) (*Embedded, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, err), db.Close())
 	}
-	return &Embedded{cat, newWarehouse(location), sqlTables{db, catalogName, sqliteLocation}}, nil
+	return &Embedded{cat, newWarehouse(location), sqlTables{db: db, catalog: catalogName, query: sqliteLocation, swap: sqliteSwap}}, nil
 }
 
 // whyNotOpen gives the system's reason where the catalog's file cannot be opened for writing:
@@ -127,11 +127,18 @@ func (e *Embedded) TableNames(ctx context.Context, namespace string) ([]string, 
 // AllTables lists the tables of these namespaces.
 func (e *Embedded) AllTables(ctx context.Context) ([]Name, error) { return allTables(ctx, e) }
 
+// CommitTable offers a commit, once.
+func (e *Embedded) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
+	return e.commit(ctx, e.Catalog, ident, reqs, updates)
+}
+
 // sqlTables finds metadata files in the database of a catalog of Iceberg's JDBC schema.
 type sqlTables struct {
 	db      *sql.DB
 	catalog string // its name in the rows
 	query   string // of the metadata file by catalog, namespace and table
+	swap    string // of the metadata file: the new one, the old one, then the same
+	known   knownMetadata
 }
 
 const (
@@ -139,6 +146,10 @@ const (
 		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
 	postgresLocation = `SELECT metadata_location FROM iceberg_tables
 		WHERE catalog_name = $1 AND table_namespace = $2 AND table_name = $3 AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
+	sqliteSwap = `UPDATE iceberg_tables SET metadata_location = ?1, previous_metadata_location = ?2, iceberg_type = 'TABLE'
+		WHERE catalog_name = ?3 AND table_namespace = ?4 AND table_name = ?5 AND metadata_location = ?2 AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
+	postgresSwap = `UPDATE iceberg_tables SET metadata_location = $1, previous_metadata_location = $2, iceberg_type = 'TABLE'
+		WHERE catalog_name = $3 AND table_namespace = $4 AND table_name = $5 AND metadata_location = $2 AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)`
 )
 
 // Metadata gives a table's current metadata file and its content. ok is false where there

@@ -11,6 +11,7 @@ import (
 	"cdcd/table/fileio"
 	"github.com/apache/iceberg-go"
 	sqlcatalog "github.com/apache/iceberg-go/catalog/sql"
+	icetable "github.com/apache/iceberg-go/table"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -67,7 +68,15 @@ func newJDBC(ctx context.Context, db *sql.DB, c JDBCConfig) (*JDBC, error) {
 	if err != nil {
 		return nil, denied(err)
 	}
-	return &JDBC{remote{cat, newWarehouse(c.Location), denied}, sqlTables{db, c.Name, postgresLocation}}, nil
+	return &JDBC{remote{cat, newWarehouse(c.Location), denied}, sqlTables{db: db, catalog: c.Name, query: postgresLocation, swap: postgresSwap}}, nil
+}
+
+// CommitTable offers a commit, once.
+func (j *JDBC) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	meta, location, err := j.commit(ctx, j.Catalog, ident, reqs, updates)
+	return meta, location, j.access(err)
 }
 
 // The states of PostgreSQL's errors that are told apart.
