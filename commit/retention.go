@@ -3,6 +3,7 @@ package commit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -153,22 +154,36 @@ func tagChanges(h *table.Head, wanted map[int64]int64, rows map[int64]bool) (set
 	return set, remove
 }
 
-// tag commits changes of a table's tags.
+// tag commits changes of a table's tags. Tags are worth one try and no wait, as commits stand
+// still meanwhile: a catalog refuses a commit without a snapshot while its clock is behind the
+// newest one. Whatever became of the try, the table's next commit does not rest on it.
 func (p *Pipeline) tag(ctx context.Context, m *member, set map[int64]int64, remove []int64) error {
-	a, err := table.PrepareTags(m.table.Head(), set, remove)
+	was := m.table.Head()
+	a, err := table.PrepareTags(was, set, remove)
 	if err != nil {
 		return err
 	}
-	h, what, err := settle(ctx, p.cfg.Tables, a, p.committer.fence)
-	switch {
-	case err != nil:
-		return err
-	case what == fenced:
-		return fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, p.committer.fence)
-	case what == landed && h.Snapshot == m.table.Head().Snapshot:
-		if err := m.table.Retag(ctx, h); err != nil {
-			p.cfg.Logger.Warn("old files left behind", "table", m.Lake.String(), "err", err)
+	h, err := table.Swap(ctx, p.cfg.Tables, a)
+	if err != nil || !a.Landed(h) {
+		now, loadErr := table.LoadHead(ctx, p.cfg.Tables, m.Lake)
+		if permanent(loadErr) {
+			return loadErr
 		}
+		if now == nil {
+			p.cfg.Logger.Warn("tags of cuts are open", "table", m.Lake.String(), "err", errors.Join(err, loadErr))
+			return nil
+		}
+		h = now
 	}
-	return nil // another program's snapshot is met by the next commit
+	switch {
+	case h.Fence > p.committer.fence:
+		return fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, p.committer.fence)
+	case !a.Landed(h) || h.Snapshot != was.Snapshot:
+		p.cfg.Logger.Warn("tags of cuts are to be set again", "table", m.Lake.String(), "err", err)
+		return nil
+	}
+	if err := m.table.Retag(ctx, h); err != nil {
+		p.cfg.Logger.Warn("old files left behind", "table", m.Lake.String(), "err", err)
+	}
+	return nil
 }

@@ -104,7 +104,7 @@ func TestRewindCutOff(t *testing.T) {
 		refused := 0
 		for at := 1; ; at++ {
 			l := newLab(t, 52, "a", "b")
-			for len(l.cuts()) < 2 {
+			for len(l.cuts()) < 3 {
 				l.churn(6)
 				l.mustRun()
 			}

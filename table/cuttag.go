@@ -10,17 +10,17 @@ import (
 	icetable "github.com/apache/iceberg-go/table"
 )
 
-// cutTag begins the names of the tags that keep the snapshots of cuts; the cut's number
+// refCut begins the names of the tags that keep the snapshots of cuts; the cut's number
 // follows.
-const cutTag = "cdcd_cut_"
+const refCut = "cdcd_cut_"
 
-func cutTagName(cut int64) string { return cutTag + strconv.FormatInt(cut, 10) }
+func cutTagName(cut int64) string { return refCut + strconv.FormatInt(cut, 10) }
 
 // CutTags gives the snapshots that are tagged for cuts, by the cuts' numbers.
 func (h *Head) CutTags() map[int64]int64 {
 	out := map[int64]int64{}
 	for name, ref := range h.meta.Refs() {
-		digits, ok := strings.CutPrefix(name, cutTag)
+		digits, ok := strings.CutPrefix(name, refCut)
 		if n, err := strconv.ParseInt(digits, 10, 64); ok && err == nil && cutTagName(n) == name {
 			out[n] = ref.SnapshotID
 		}
