@@ -300,6 +300,9 @@ func (l *loop) onWork(w work) error {
 		if ld.member.loaded && ld.member.loadedAt.IsZero() {
 			ld.member.loadedAt = time.Now()
 		}
+		if ld.unnoted != nil {
+			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
+		}
 		if ld.debris != nil {
 			l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
 		}

@@ -81,8 +81,12 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 			return nil, 0, err
 		}
 	}
-	return nil, 0, fmt.Errorf("commit %s: refused %d times: %w", a.Head.Name, swapTries, last)
+	return nil, 0, fmt.Errorf("commit %s: %w, %d times: %w", a.Head.Name, ErrNotTaken, swapTries, last)
 }
+
+// ErrNotTaken reports a catalog that does not do what is asked, and does not say that it never
+// will.
+var ErrNotTaken = errors.New("the catalog does not take it")
 
 // ErrOutdated reports a catalog that shows a table as it was before we last saw it.
 var ErrOutdated = errors.New("the catalog shows an older state of the table than before")

@@ -84,7 +84,7 @@ func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, er
 	}
 	// The answer may have been lost: only the catalog knows.
 	if h, err = table.LoadHead(ctx, p.cfg.Tables, m.Lake); err != nil || h == nil {
-		return nil, errors.Join(createErr, err)
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNotTaken, createErr), err)
 	}
 	return h, m.takeSource(h)
 }

@@ -48,6 +48,7 @@ type landing struct {
 	changes Changes
 	reused  int // data files that an attempt before had uploaded
 	took    time.Duration
+	unnoted error // an intent that could not be written: no harm either
 	debris  error // old metadata that could not be removed: no harm, but worth a log line
 }
 
@@ -142,6 +143,7 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 		if err != nil {
 			return 0, err
 		}
+		l.unnoted = errors.Join(l.unnoted, a.Unnoted)
 		failpoint("uploaded")
 		h, what, err := settle(ctx, c.cfg, a, c.fence)
 		if err != nil {

@@ -22,6 +22,9 @@ import (
 type Attempt struct {
 	Head     *Head
 	Snapshot int64 // the id of the new snapshot; 0 where only tags change
+	// Unnoted tells why there is no intent where one was to be. The attempt is as good
+	// without it; only its uploads will not be found again.
+	Unnoted error
 
 	requirements []icetable.Requirement
 	updates      []icetable.Update

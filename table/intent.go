@@ -85,10 +85,10 @@ func (t *Table) intend(ctx context.Context, a *assembly, at time.Time) error {
 		return err
 	}
 	name := fmt.Sprintf("%se%d-k%d-a%d.json", IntentsOf(t.cfg.Intents, t.Name()), i.Fence, i.Epoch, i.Attempt)
+	t.intents = append(t.intents, name) // it may be there though an error says otherwise
 	if _, err := t.head.store.Put(ctx, name, content); err != nil {
-		return fmt.Errorf("%s: write the intent: %w", t.Name(), err)
+		return fmt.Errorf("write the intent: %w", err)
 	}
-	t.intents = append(t.intents, name)
 	return nil
 }
 

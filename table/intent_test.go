@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -274,4 +275,26 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%s: the same values, another digest", name)
 		}
 	}
+}
+
+// TestAttemptWithoutIntent has a store that does not take the intent: the attempt is as good.
+func TestAttemptWithoutIntent(t *testing.T) {
+	l := intentLab(t)
+	before := l.read()
+	if err := os.WriteFile(filepath.Join(l.dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.table.cfg.Intents = "file://" + filepath.Join(l.dir, "file")
+	d, a := l.prepare(change())
+	if a.Unnoted == nil {
+		t.Error("there is an intent in a file")
+	}
+	h, err := Swap(context.Background(), l.cfg, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.table.Advance(context.Background(), a, d, h); err != nil && !errors.Is(err, ErrDebris) {
+		t.Fatal(err)
+	}
+	l.wantChange(before)
 }

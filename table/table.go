@@ -217,7 +217,8 @@ func (t *Table) Prepare(ctx context.Context, d *Delta, m Mark) (*Attempt, error)
 	if err != nil {
 		return nil, err
 	}
-	return attempt, t.intend(ctx, a, now)
+	attempt.Unnoted = t.intend(ctx, a, now)
+	return attempt, nil
 }
 
 // PrepareFence uploads what it needs to move a table's fence.

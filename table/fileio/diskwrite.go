@@ -179,7 +179,7 @@ func lockDir(ctx context.Context, dir string) (unlock func() error, err error) {
 			break
 		}
 		if err = ctx.Err(); err != nil || time.Now().After(deadline) {
-			err = errors.Join(err, fmt.Errorf("%s stayed locked by another process for up to %v", dir, dirLockWait))
+			err = errors.Join(err, fmt.Errorf("%w: %s stayed locked by another process for up to %v", ErrBusy, dir, dirLockWait))
 			break
 		}
 		time.Sleep(dirLockPoll)

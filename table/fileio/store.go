@@ -43,6 +43,9 @@ var ErrChanged = errors.New("the object has changed")
 // ErrAccess reports a store that is not there or does not let us in, which takes a person.
 var ErrAccess = errors.New("the store cannot be used")
 
+// ErrBusy reports a store that another process keeps from changing for longer than it takes.
+var ErrBusy = errors.New("the store is busy")
+
 // Tag names one content of an object. Equal contents may have the same tag.
 type Tag string
 
