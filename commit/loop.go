@@ -206,7 +206,23 @@ func (l *loop) due(now time.Time) bool {
 	if l.atPrepared() || l.hold.phase == atTarget {
 		return true
 	}
-	return now.Sub(e.began) >= l.p.cfg.Interval || e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil
+	if e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil {
+		return true
+	}
+	return now.Sub(e.began) >= l.patience()
+}
+
+// preparedWithin is how long an epoch may wait for the end of one that was prepared before: the
+// log has it, so it takes no longer than to read it.
+const preparedWithin = 2 * time.Second
+
+// patience is how old an epoch may grow.
+func (l *loop) patience() time.Duration {
+	l.prepared = slices.DeleteFunc(l.prepared, l.delivered.Covers)
+	if len(l.prepared) > 0 {
+		return max(l.p.cfg.Interval, preparedWithin)
+	}
+	return l.p.cfg.Interval
 }
 
 // atPrepared reports that the epoch ends where one of the former owner did whose files are

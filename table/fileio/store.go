@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"sync"
 	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
@@ -74,11 +75,15 @@ type IO interface {
 
 // Install makes the Iceberg library use Disk for local locations; its own file I/O does not
 // sync.
-func Install() {
+func Install() { installOnce() }
+
+// installOnce leaves no moment, but for the first time, in which there is no file I/O for
+// local locations.
+var installOnce = sync.OnceFunc(func() {
 	for _, scheme := range []string{"file", ""} {
 		Register(scheme, Disk{})
 	}
-}
+})
 
 // ReadFile reads an object of the store that is registered for its scheme.
 func ReadFile(ctx context.Context, name string) ([]byte, error) {
@@ -93,10 +98,15 @@ func ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return reader.ReadFile(name)
 }
 
+// registering makes one step of what are two in the library's registry.
+var registering sync.Mutex
+
 // Register makes the Iceberg library use a store for locations of a scheme. The registry is
 // global to the process, so the caller does this once for a scheme, before any table is
 // opened.
 func Register(scheme string, s Store) {
+	registering.Lock()
+	defer registering.Unlock()
 	iceio.Unregister(scheme)
 	iceio.Register(scheme, func(ctx context.Context, _ *url.URL, _ map[string]string) (iceio.IO, error) { return s.IO(ctx), nil })
 }
