@@ -150,8 +150,9 @@ func (w *world) play(first, second int) (result, error) {
 		w.forget()
 		stopped = w.finish(second)
 	}
-	if n := w.flush(); !stopped && (n > 0 || w.expired) {
+	if n := w.flush(); !stopped && (n > 0 || w.expired || w.unseen()) {
 		w.forget()
+		w.calm = true
 		stopped = w.finish(afterAll)
 	}
 	w.examine(stopped)
@@ -180,6 +181,11 @@ func rest(tables int) (*world, error) {
 		return nil, fmt.Errorf("a run without faults: %v", w.broken)
 	}
 	return w, nil
+}
+
+// unseen reports that somebody may have changed a table after the last look at it.
+func (w *world) unseen() bool {
+	return len(w.frozen) > 0 || slices.ContainsFunc(w.plan.faults, func(f fault) bool { return f.actor == repoints })
 }
 
 // forget loses the state directories where the schedule says so.
@@ -265,8 +271,10 @@ type rival struct {
 // whoever had it.
 func (w *world) takeOver() error {
 	ctx := context.Background()
-	cfg := w.config(2)
-	p, err := Open(ctx, cfg)
+	p, err := Open(ctx, w.config(2))
+	if errors.Is(err, ErrFenced) { // a request that was on its way took the number
+		p, err = Open(ctx, w.config(2))
+	}
 	if err != nil {
 		return err
 	}

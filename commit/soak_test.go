@@ -4,7 +4,6 @@ import (
 	"flag"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 )
 
 var (
@@ -67,9 +66,9 @@ func TestRandomSchedules(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("-seed %d -rounds %d", seed, *soakRounds)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	bubble(t, func(t *testing.T) {
+		t.Logf("-seed %d -rounds %d", seed, *soakRounds)
 		from, err := newLakes(1)
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +98,8 @@ func playRandom(t *testing.T, from lakes, s schedule) {
 	}
 }
 
-// FuzzSchedule plays the schedules that bytes stand for.
+// FuzzSchedule plays the schedules that bytes stand for, in real time: a process can have one
+// bubble only.
 func FuzzSchedule(f *testing.F) {
 	from, err := newLakes(1)
 	if err != nil {
@@ -108,10 +108,5 @@ func FuzzSchedule(f *testing.F) {
 	f.Cleanup(func() { _ = from.close() })
 	sites := dryCalls(f, from)
 	f.Add([]byte{1, 0, 0, 0, 3, 4, 1, 0, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s := scheduleOf(b, sites)
-		dropPools()
-		synctest.Test(t, func(t *testing.T) { playRandom(t, from, s) })
-		dropPools()
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { playRandom(t, from, scheduleOf(b, sites)) })
 }

@@ -54,34 +54,45 @@ func effects(trace []string) string {
 
 // TestTraces compares the calls of the main paths, in order, with those that are kept.
 func TestTraces(t *testing.T) {
-	var b strings.Builder
 	bubble(t, func(t *testing.T) {
 		from, err := newLakes(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range traces {
-			x.s.tables, x.s.seed, x.s.traces, x.s.faults = 1, 1, true, x.faults
-			r, err := from.play(x.s)
-			if err != nil || !r.fired || !r.acted || len(r.broken) > 0 {
-				t.Fatalf("%s: %v, %+v", x.name, err, r.broken)
-			}
-			trace := r.trace
-			if !x.s.begun { // the order of what follows is left open
-				trace = trace[:slices.Index(trace, "position source")]
-			}
-			fmt.Fprintf(&b, "# %s\n%s\n", x.name, effects(trace))
-		}
+		compareTraces(t, playTraces(t, from))
 		if err := from.close(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// playTraces gives the traces.
+func playTraces(t *testing.T, from lakes) string {
+	t.Helper()
+	var b strings.Builder
+	for _, x := range traces {
+		x.s.tables, x.s.seed, x.s.traces, x.s.faults = 1, 1, true, x.faults
+		r, err := from.play(x.s)
+		if err != nil || !r.fired || !r.acted || len(r.broken) > 0 {
+			t.Fatalf("%s: %v, %+v", x.name, err, r.broken)
+		}
+		trace := r.trace
+		if !x.s.begun { // the order of what follows is left open
+			trace = trace[:slices.Index(trace, "position source")]
+		}
+		fmt.Fprintf(&b, "# %s\n%s\n", x.name, effects(trace))
+	}
+	return b.String()
+}
+
+func compareTraces(t *testing.T, got string) {
+	t.Helper()
 	const file = "testdata/traces.txt"
 	if *updateTraces {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +100,7 @@ func TestTraces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.String(); got != string(want) {
+	if got != string(want) {
 		t.Errorf("the calls differ from %s; with -update it is written anew. They are now:\n%s", file, got)
 	}
 }
