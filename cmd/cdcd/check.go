@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -85,9 +84,7 @@ func problemsJSON(ps []capture.Problem) []problemJSON {
 
 func (k *checkCmd) print(w io.Writer, r checkReport) error {
 	if k.JSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printJSON(w, r)
 	}
 	if r.Server != "" {
 		fmt.Fprintf(w, "server   %s\nposition %s\n", r.Server, r.Position)

@@ -53,9 +53,7 @@ func (x *cutCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	if x.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printJSON(c.out, r)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "cut %d at %s\n", r.Number, r.Position)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -50,9 +49,7 @@ func (f *fsckCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return coded{exitLater, fmt.Errorf("could not check: %w", err)}
 	}
 	if f.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		err = e.Encode(fsckReport{fscked(report) == nil, report})
+		err = printJSON(c.out, fsckReport{fscked(report) == nil, report})
 	} else {
 		err = printFsck(c.out, report)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -40,9 +39,7 @@ func (i *inspectCmd) Run(ctx context.Context, c console, flags *cli) error {
 		Names: names, Any: len(i.Tables) == 0, Now: time.Now(),
 	})
 	if i.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
+		err = printJSON(c.out, report)
 	} else {
 		err = printInspection(c.out, report)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,12 +103,6 @@ func lakeMembers(ctx context.Context, lake *lakehouse, pipeline string) ([]commi
 		}
 	}
 	return out, nil
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // printRewound prints for people.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +28,7 @@ func (s *statusCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	if s.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
+		return printJSON(c.out, report)
 	}
 	return printStatus(c.out, report)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,9 +114,7 @@ func reachedAt(socket string) func(context.Context, capture.Position) bool {
 
 func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactReport) error {
 	if v.JSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(verifyReport{verdict(results) == nil, exact, results})
+		return printJSON(w, verifyReport{verdict(results) == nil, exact, results})
 	}
 	width := 0
 	for _, r := range results {
