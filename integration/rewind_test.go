@@ -129,7 +129,7 @@ func TestAdopt(t *testing.T) {
 	p := newPipeline(t, s, "adopted.*", nil)
 	p.start()
 	c := startChurn(t, s, "adopted", 500, 11)
-	for range 2 {
+	for round := range 2 {
 		p.waitForCuts(3)
 		c.busyFor(t, 20)
 		p.setBack(t, table.Name{Namespace: "adopted", Table: "kv"})
@@ -138,6 +138,9 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("no such table: exit %d: %s%s", f.code, f.out, f.err)
 		}
 		wantWords(t, p.must("adopt", "adopted.kv", "--dry-run").out, "nothing was changed")
+		if round == 0 {
+			p.killedAt("adoption-begun", "adopt", "adopted.kv")
+		}
 		wantWords(t, p.must("adopt", "adopted.kv").out, "done")
 		p.start()
 		p.reach()
