@@ -26,6 +26,13 @@ const (
 	visibleWithin = 60 * time.Second
 	// damagedReads is how often a damaged event is read again before it is believed.
 	damagedReads = 3
+	// replacedTries is how often a stream that lost its connection to another replica of its
+	// identity takes it back, replacedPause how long it leaves that one, and replacedWithin
+	// how far apart two losses are that count as one trouble. A former owner that wakes up
+	// meets the fence within the pause; two daemons that are both meant to run do not.
+	replacedTries  = 3
+	replacedPause  = 2 * time.Second
+	replacedWithin = time.Minute
 )
 
 // afterError decides what becomes of the stream after an error: nil means that the connection
@@ -38,8 +45,11 @@ func (s *Stream) afterError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := classify(err); terminal(err) {
-		return err
+	switch known := classify(err); {
+	case errors.Is(known, ErrReplaced) && !s.sent:
+		return s.takeBack(ctx, known)
+	case terminal(known):
+		return known
 	}
 	if s.sent {
 		return fmt.Errorf("connection lost inside a transaction that is partly delivered: %w", err)
@@ -50,6 +60,19 @@ func (s *Stream) afterError(ctx context.Context, err error) error {
 		return nil
 	}
 	return s.countDamage(err) // what was read makes no sense, and may not the next time either
+}
+
+// takeBack waits, and lets the stream connect again, unless that was tried too often.
+func (s *Stream) takeBack(ctx context.Context, err error) error {
+	if now := time.Now(); now.Sub(s.replacedAt) > replacedWithin {
+		s.replaced, s.replacedAt = 0, now
+	}
+	if s.replaced++; s.replaced > replacedTries {
+		return err
+	}
+	s.cfg.Logger.Warn("stream interrupted, taking the connection back", "position", s.applied.String(), "err", err, "retry_in", replacedPause)
+	s.disconnect()
+	return sleep(ctx, replacedPause)
 }
 
 // countDamage gives up on an event that is damaged however often it is read.

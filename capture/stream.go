@@ -79,8 +79,11 @@ type Stream struct {
 	atEnd    bool         // the newest whole transaction reached one of them
 	held     atomic.Bool  // Next is to return at a transaction's end, with what there is
 	buffered int          // bytes in all buffers
-	heard    atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
-	spent    error        // ends the stream, behind the segment that was handed over last
+	replaced int          // losses of the connection to a replica of the same identity
+	// replacedAt is when the first of them was that counts.
+	replacedAt time.Time
+	heard      atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
+	spent      error        // ends the stream, behind the segment that was handed over last
 }
 
 // Heartbeat is how often an idle server gives a sign of life.
