@@ -17,7 +17,7 @@ build: ## build bin/cdcd, one static binary
 test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
 
 unit: ## unit tests only: a minute or two, nothing to install
-	CDCD_SCHEDULES=2500 go test ./...
+	CDCD_SCHEDULES=2500 go test -timeout 20m ./...
 
 test-long: ## every schedule of faults in memory, and 2,000 random ones
 	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
@@ -55,7 +55,7 @@ $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
+	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each
