@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"cdcd/table"
@@ -19,13 +20,13 @@ import (
 // nothing has landed.
 type dyingCatalog struct {
 	table.Catalog
-	commits int // that are left
+	commits atomic.Int64 // that are left; tables commit in parallel
 	die     func()
 }
 
 func (c *dyingCatalog) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, ups []icetable.Update) (icetable.Metadata, string, error) {
 	if ident[0] == "shop" && !fences(ups) {
-		if c.commits--; c.commits < 0 {
+		if c.commits.Add(-1) < 0 {
 			c.die()
 			return nil, "", context.Canceled
 		}
@@ -59,7 +60,9 @@ func TestPreparedEpochIsTakenUp(t *testing.T) {
 			l.server.add(change{"a", int64(i), value("a%d", i)}, change{"b", int64(i), value("b%d", i)})
 		}
 		ctx, die := context.WithCancel(context.Background())
-		l.cfg.Tables.Catalog = &dyingCatalog{Catalog: l.cat, commits: int(seed % 2), die: die}
+		dying := &dyingCatalog{Catalog: l.cat, die: die}
+		dying.commits.Store(int64(seed % 2))
+		l.cfg.Tables.Catalog = dying
 		if err := l.run(ctx); !errors.Is(err, context.Canceled) {
 			t.Fatalf("seed %d: the run ended with %v", seed, err)
 		}
