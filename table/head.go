@@ -147,9 +147,9 @@ func readMark(meta icetable.Metadata, props iceberg.Properties) (Mark, error) {
 		if ok || s.Summary == nil {
 			continue
 		}
-		m, has, err := parseMark(s.Summary.Properties)
+		m, has, err := markOf(s)
 		if err != nil {
-			return Mark{}, fmt.Errorf("%w: snapshot %d: %w", ErrCorrupt, s.SnapshotID, err)
+			return Mark{}, err
 		}
 		if has {
 			found, ok = m, true
@@ -195,8 +195,8 @@ func checkRepeats(meta icetable.Metadata, props iceberg.Properties, ancestors ma
 	return nil
 }
 
-// contains reports whether a snapshot is in main's history.
-func (h *Head) contains(snapshot int64) bool {
+// InHistory reports whether a snapshot is in main's history, as far as that is retained.
+func (h *Head) InHistory(snapshot int64) bool {
 	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
 		if s.SnapshotID == snapshot {
 			return true
@@ -242,10 +242,7 @@ type Marked struct {
 func (h *Head) History() []Marked {
 	var out []Marked
 	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
-		if s.Summary == nil {
-			continue
-		}
-		if m, ok, err := parseMark(s.Summary.Properties); ok && err == nil {
+		if m, ok, err := markOf(s); ok && err == nil {
 			out = append(out, Marked{s.SnapshotID, m})
 		}
 	}

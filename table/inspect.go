@@ -89,10 +89,10 @@ func (i *Inspection) readMain(meta icetable.Metadata) {
 		f := Foreign{Snapshot: s.SnapshotID, Time: time.UnixMilli(s.TimestampMs)}
 		if s.Summary != nil {
 			f.Operation = string(s.Summary.Operation)
-			if m, ok, err := parseMark(s.Summary.Properties); ok && err == nil {
-				i.Mark = &Marked{s.SnapshotID, m}
-				continue
-			}
+		}
+		if m, ok, err := markOf(s); ok && err == nil {
+			i.Mark = &Marked{s.SnapshotID, m}
+			continue
 		}
 		i.Foreign = append(i.Foreign, f)
 	}

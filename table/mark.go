@@ -8,6 +8,7 @@ import (
 
 	"cdcd/capture"
 	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
 )
 
 // Mark is the position record of a snapshot: which source transactions its rows stand for.
@@ -107,4 +108,16 @@ func parseMark(p iceberg.Properties) (m Mark, ok bool, err error) {
 		}
 	}
 	return m, true, nil
+}
+
+// markOf reads the Mark of a snapshot.
+func markOf(s *icetable.Snapshot) (Mark, bool, error) {
+	if s.Summary == nil {
+		return Mark{}, false, nil
+	}
+	m, ok, err := parseMark(s.Summary.Properties)
+	if err != nil {
+		return Mark{}, false, fmt.Errorf("%w: snapshot %d: %w", ErrCorrupt, s.SnapshotID, err)
+	}
+	return m, ok, nil
 }

@@ -101,18 +101,3 @@ func (h *Head) Evidence() (Evidence, error) {
 	}
 	return Evidence{Marked: Marked{tag.SnapshotID, m}, Compare: true}, nil
 }
-
-// markOf reads the Mark of a snapshot.
-func markOf(s *icetable.Snapshot) (Mark, bool, error) {
-	if s.Summary == nil {
-		return Mark{}, false, nil
-	}
-	m, ok, err := parseMark(s.Summary.Properties)
-	if err != nil {
-		return Mark{}, false, fmt.Errorf("%w: snapshot %d: %w", ErrCorrupt, s.SnapshotID, err)
-	}
-	return m, ok, nil
-}
-
-// InHistory reports whether a snapshot is in main's history, as far as that is retained.
-func (h *Head) InHistory(snapshot int64) bool { return h.contains(snapshot) }

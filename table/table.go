@@ -248,7 +248,7 @@ func (a *Attempt) Landed(h *Head) bool {
 	if s := refSnapshot(h.meta, refFence); s != nil && *s == a.Snapshot {
 		return true
 	}
-	return h.contains(a.Snapshot)
+	return h.InHistory(a.Snapshot)
 }
 
 // Refresh moves the table to another head, loading all of it.
