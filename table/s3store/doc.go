@@ -18,5 +18,8 @@
 // crash may leave parts behind, which no listing shows and every bucket should be told to
 // expire (AbortIncompleteMultipartUpload).
 //
-// Credentials come from the chain of the AWS SDK. Nothing is logged.
+// Credentials come from the chain of the AWS SDK, or from a [Vendor]. Each attempt is signed
+// with those that are in force when it begins. Where the store refuses some, others are asked
+// for once a call: a request that was refused has done nothing, so this does not count as an
+// attempt that may have done its work. Nothing is logged.
 package s3store

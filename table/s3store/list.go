@@ -45,8 +45,8 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[fileio.Object
 
 // page lists what comes behind a token.
 func (s *Store) page(ctx context.Context, o object, token *string) (*s3.ListObjectsV2Output, error) {
-	page, err := retry(ctx, 0, func(ctx context.Context, _ bool) (*s3.ListObjectsV2Output, error) {
-		return s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &o.bucket, Prefix: &o.key, ContinuationToken: token})
+	page, err := signed(ctx, s, o, 0, func(ctx context.Context, as as, _ bool) (*s3.ListObjectsV2Output, error) {
+		return s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &o.bucket, Prefix: &o.key, ContinuationToken: token}, as)
 	})
 	switch {
 	case err != nil:

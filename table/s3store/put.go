@@ -60,15 +60,15 @@ func (s *Store) Replace(ctx context.Context, name string, content []byte, old fi
 // write writes an object in one request, under a condition.
 func (s *Store) write(ctx context.Context, o object, content []byte, condition func(*s3.PutObjectInput)) (fileio.Tag, error) {
 	token, sum := rand.Text(), checksum(content)
-	return retry(ctx, len(content), func(ctx context.Context, again bool) (fileio.Tag, error) {
+	return signed(ctx, s, o, len(content), func(ctx context.Context, as as, again bool) (fileio.Tag, error) {
 		in := &s3.PutObjectInput{
 			Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))),
 			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumCRC32C: &sum, Metadata: map[string]string{writeToken: token},
 		}
 		condition(in)
-		out, err := s.client.PutObject(ctx, in)
+		out, err := s.client.PutObject(ctx, in, as)
 		if again && (isRefused(err) || isMissing(err)) {
-			return s.written(ctx, o, token, err)
+			return s.written(ctx, as, o, token, err)
 		}
 		if err != nil {
 			return "", err
@@ -78,8 +78,8 @@ func (s *Store) write(ctx context.Context, o object, content []byte, condition f
 }
 
 // written finds out whether a write that was refused has been done by an attempt before.
-func (s *Store) written(ctx context.Context, o object, token string, refused error) (fileio.Tag, error) {
-	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &o.bucket, Key: &o.key})
+func (s *Store) written(ctx context.Context, as as, o object, token string, refused error) (fileio.Tag, error) {
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &o.bucket, Key: &o.key}, as)
 	switch {
 	case isMissing(err):
 		return "", refused

@@ -36,8 +36,8 @@ func (s *Store) get(ctx context.Context, o object, span, tag string) (part, erro
 	if tag != "" {
 		in.IfMatch = &tag
 	}
-	p, err := retry(ctx, readBytes, func(ctx context.Context, _ bool) (part, error) {
-		out, err := s.client.GetObject(ctx, in)
+	p, err := signed(ctx, s, o, readBytes, func(ctx context.Context, as as, _ bool) (part, error) {
+		out, err := s.client.GetObject(ctx, in, as)
 		if err != nil {
 			return part{}, err
 		}

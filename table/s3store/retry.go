@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"cdcd/table/fileio"
 	"github.com/cenkalti/backoff/v5"
 )
 
@@ -46,6 +47,9 @@ func retry[T any](ctx context.Context, bytes int, attempt func(ctx context.Conte
 // isFinal reports an answer that another attempt will not change. Without an answer, or with
 // one that cannot be read, it is not known what was done.
 func isFinal(err error) bool {
+	if errors.Is(err, fileio.ErrAccess) {
+		return true
+	}
 	switch codeOf(err) {
 	case "RequestTimeout", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch":
 		return false

@@ -25,11 +25,17 @@ type Config struct {
 	Endpoint  string // URL; "": that of AWS
 	Region    string // "": that of the environment
 	PathStyle bool   // the bucket is in the path and not in the host name
+	// Vendor hands out credentials; nil: they come from where the AWS SDK finds them.
+	Vendor Vendor
 }
 
 // Store is S3. One client, and so one set of connections, serves all calls.
 type Store struct {
 	client *s3.Client
+	config Config
+	vendor Vendor
+	own    aws.CredentialsProvider
+	region string // of the configuration or the environment
 }
 
 var _ fileio.Store = (*Store)(nil)
@@ -44,7 +50,8 @@ const (
 	someRegion = "us-east-1"
 )
 
-// Open makes a client. It looks for credentials and does not call S3.
+// Open makes a client. It looks for credentials, where no vendor is to hand them out, and does
+// not call S3.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, openFor)
 	defer cancel()
@@ -56,13 +63,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Endpoint != "" {
 		loaded.Region = cmp.Or(loaded.Region, someRegion)
 	}
-	if loaded.Region == "" {
+	if loaded.Region == "" && c.Vendor == nil {
 		return nil, errors.New("S3: the region is not known: set warehouse.s3.region or AWS_REGION")
 	}
-	if _, err := loaded.Credentials.Retrieve(ctx); err != nil {
-		return nil, fmt.Errorf("S3: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile or a role: %w", err)
+	if c.Vendor == nil {
+		if _, err := loaded.Credentials.Retrieve(ctx); err != nil {
+			return nil, fmt.Errorf("S3: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile or a role: %w", err)
+		}
 	}
-	return &Store{client: s3.NewFromConfig(loaded, func(o *s3.Options) {
+	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
 		o.UsePathStyle = c.PathStyle
 		if c.Endpoint != "" {
 			o.BaseEndpoint = &c.Endpoint
@@ -70,7 +79,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		o.Retryer = aws.NopRetryer{} // what an earlier attempt may have done matters to the next
 		o.ClientLogMode = 0
 		o.DisableLogOutputChecksumValidationSkipped = true
-	})}, nil
+	})
+	return &Store{client: client, config: c, vendor: c.Vendor, own: loaded.Credentials, region: loaded.Region}, nil
 }
 
 // object is a name, taken apart.
@@ -124,8 +134,8 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = retry(ctx, 0, func(ctx context.Context, _ bool) (*s3.DeleteObjectOutput, error) {
-		return s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &o.bucket, Key: &o.key})
+	_, err = signed(ctx, s, o, 0, func(ctx context.Context, as as, _ bool) (*s3.DeleteObjectOutput, error) {
+		return s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &o.bucket, Key: &o.key}, as)
 	})
 	if isMissing(err) {
 		return nil

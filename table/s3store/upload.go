@@ -139,10 +139,10 @@ type upload struct {
 // begin begins an upload. One whose answer is lost is left behind, and has no parts.
 func (s *Store) begin(ctx context.Context, o object) (*upload, error) {
 	u := &upload{store: s, object: o, token: rand.Text()}
-	out, err := retry(ctx, 0, func(ctx context.Context, _ bool) (*s3.CreateMultipartUploadOutput, error) {
+	out, err := signed(ctx, s, o, 0, func(ctx context.Context, as as, _ bool) (*s3.CreateMultipartUploadOutput, error) {
 		return s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 			Bucket: &o.bucket, Key: &o.key, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, Metadata: map[string]string{writeToken: u.token},
-		})
+		}, as)
 	})
 	if err != nil {
 		return nil, err
@@ -162,12 +162,12 @@ func (u *upload) add(content []byte) error {
 	done := &types.CompletedPart{PartNumber: aws.Int32(int32(len(u.parts) + 1)), ChecksumCRC32C: &sum}
 	u.parts = append(u.parts, done)
 	u.group.Go(func() error {
-		_, err := retry(u.ctx, partsInFlight*len(content), func(ctx context.Context, _ bool) (struct{}, error) {
+		_, err := signed(u.ctx, u.store, u.object, partsInFlight*len(content), func(ctx context.Context, as as, _ bool) (struct{}, error) {
 			out, err := u.store.client.UploadPart(ctx, &s3.UploadPartInput{
 				Bucket: &u.object.bucket, Key: &u.object.key, UploadId: &u.id, PartNumber: done.PartNumber,
 				Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))),
 				ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumCRC32C: &sum,
-			})
+			}, as)
 			if err != nil {
 				return struct{}{}, err
 			}
@@ -188,13 +188,13 @@ func (u *upload) complete(ctx context.Context, size int64) error {
 	for i, p := range u.parts {
 		parts[i] = *p
 	}
-	_, err := retry(ctx, 0, func(ctx context.Context, again bool) (struct{}, error) {
+	_, err := signed(ctx, u.store, u.object, 0, func(ctx context.Context, as as, again bool) (struct{}, error) {
 		_, err := u.store.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 			Bucket: &u.object.bucket, Key: &u.object.key, UploadId: &u.id, MpuObjectSize: &size, IfNoneMatch: aws.String(anyObject),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		})
+		}, as)
 		if again && (isRefused(err) || codeOf(err) == noSuchUpload) {
-			_, err = u.store.written(ctx, u.object, u.token, err)
+			_, err = u.store.written(ctx, as, u.object, u.token, err)
 		}
 		return struct{}{}, err
 	})
@@ -210,8 +210,8 @@ const noSuchUpload = "NoSuchUpload"
 // abort drops the parts.
 func (u *upload) abort(ctx context.Context) error {
 	_ = u.group.Wait() // its error is why there is an abort, if there is one
-	_, err := retry(ctx, 0, func(ctx context.Context, _ bool) (*s3.AbortMultipartUploadOutput, error) {
-		return u.store.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.object.bucket, Key: &u.object.key, UploadId: &u.id})
+	_, err := signed(ctx, u.store, u.object, 0, func(ctx context.Context, as as, _ bool) (*s3.AbortMultipartUploadOutput, error) {
+		return u.store.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.object.bucket, Key: &u.object.key, UploadId: &u.id}, as)
 	})
 	if codeOf(err) == noSuchUpload {
 		return nil
