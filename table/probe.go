@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cdcd/table/fileio"
+	"cdcd/table/keyring"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/catalog/rest"
@@ -36,8 +37,24 @@ const (
 
 // Probe finds out whether commits to a catalog's tables are exactly-once. The error is
 // [ErrCatalogUnfit], with the reason, where they are not.
-func Probe(ctx context.Context, l Lake, store fileio.Store) (err error) {
-	p := &probe{lake: l, store: store, name: Name{probeNamespace, "probe_" + uuid.NewString()[:8]}}
+func Probe(ctx context.Context, l Lake, store fileio.Store) error {
+	p := newProbe(l, store)
+	return p.run(ctx, p.created, p.fence, p.main, p.asserts, p.race)
+}
+
+// ProbeVended is Probe for a catalog that hands out the credentials of the store. It tries
+// the store too, at the location of the scratch table: elsewhere they may be good for nothing.
+func ProbeVended(ctx context.Context, l Lake, store fileio.Store) error {
+	p := newProbe(l, store)
+	return p.run(ctx, p.created, p.objects, p.fence, p.main, p.asserts, p.race)
+}
+
+func newProbe(l Lake, store fileio.Store) *probe {
+	return &probe{lake: l, store: store, name: Name{probeNamespace, "probe_" + uuid.NewString()[:8]}}
+}
+
+// run makes the scratch table, takes the steps and drops the table.
+func (p *probe) run(ctx context.Context, steps ...func(context.Context) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("probe of the catalog with table %s: %w", p.name, err)
@@ -47,7 +64,7 @@ func Probe(ctx context.Context, l Lake, store fileio.Store) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.remove(context.WithoutCancel(ctx))) }()
-	for _, step := range []func(context.Context) error{p.created, p.fence, p.main, p.asserts, p.race} {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -123,10 +140,17 @@ func (p *probe) created(ctx context.Context) error {
 	if got := p.meta.Properties()[keyProbeText]; got != probeText {
 		return unfit("it changes table properties: %q comes back as %q", probeText, got)
 	}
-	if _, _, err := p.store.Read(ctx, p.file); err != nil {
+	if _, _, err := p.store.Read(ctx, p.file); errors.Is(err, keyring.ErrNone) {
+		return err
+	} else if err != nil {
 		return unfit("it keeps the table's metadata where this machine cannot read it: %v", err)
 	}
 	return nil
+}
+
+// objects tries the store.
+func (p *probe) objects(ctx context.Context) error {
+	return fileio.Probe(ctx, p.store, p.lake.Location(p.name))
 }
 
 // fence takes the fence of a table without a snapshot.

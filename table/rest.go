@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cdcd/table/fileio"
+	"cdcd/table/keyring"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/catalog/rest"
@@ -25,6 +26,7 @@ import (
 type REST struct {
 	remote
 	client *rest.Catalog
+	ring   *keyring.Ring // nil: no credentials are asked for
 }
 
 // RESTConfig says where a REST catalog is and who we are to it.
@@ -36,13 +38,14 @@ type RESTConfig struct {
 	Scope      string // of the token; "": catalog
 	Token      string // instead of a credential
 	Location   string // of the warehouse
+	Vended     bool   // the catalog is asked for credentials of the store
 }
 
 // OpenREST opens a catalog behind Iceberg's REST protocol.
 func OpenREST(ctx context.Context, c RESTConfig) (*REST, error) {
 	fileio.Install()
 	options := []rest.Option{
-		rest.WithTransportFactory(newTransport), rest.WithWarehouseLocation(c.Warehouse), rest.WithScope(c.Scope),
+		rest.WithTransportFactory(transports(c.Vended)), rest.WithWarehouseLocation(c.Warehouse), rest.WithScope(c.Scope),
 		rest.WithCredential(c.Credential), rest.WithOAuthToken(c.Token),
 		// A Mark is looked for along all of main's history, which has few refs.
 		rest.WithAdditionalProps(iceberg.Properties{"snapshot-loading-mode": string(rest.SnapshotModeAll)}),
@@ -60,7 +63,11 @@ func OpenREST(ctx context.Context, c RESTConfig) (*REST, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog %s: %w", c.URI, refused(err))
 	}
-	return &REST{remote{cat, newWarehouse(c.Location), refused}, cat}, nil
+	r := &REST{remote: remote{cat, newWarehouse(c.Location), refused}, client: cat}
+	if c.Vended {
+		r.ring = keyring.New(vendor{r.remote})
+	}
+	return r, nil
 }
 
 // refused marks the errors of a server that does not let us in.
@@ -96,10 +103,6 @@ func (r *REST) Metadata(ctx context.Context, n Name) (location string, content [
 // Close lets go of the connections.
 func (r *REST) Close() error { return r.client.Close() }
 
-// accessDelegation is the header by which the library asks for credentials of the object
-// store. We have our own.
-const accessDelegation = "X-Iceberg-Access-Delegation"
-
 const (
 	handshakePatience = 10 * time.Second
 	idleFor           = 90 * time.Second
@@ -109,22 +112,41 @@ const (
 // transport sends each request of a catalog's client to the server that it is meant for: once
 // if it may change something, for net/http too repeats a request only where nothing of it was
 // sent; a few times if it only asks.
-type transport struct{ http.RoundTripper }
-
-// newTransport is a rest.TransportFactory.
-func newTransport(config *tls.Config) (http.RoundTripper, func()) {
-	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
-		DialContext:         (&net.Dialer{Timeout: connectPatience}).DialContext,
-		TLSHandshakeTimeout: handshakePatience, ResponseHeaderTimeout: callPatience,
-		MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: idleFor,
-	}
-	return transport{t}, t.CloseIdleConnections
+type transport struct {
+	http.RoundTripper
+	vended bool
 }
 
-// RoundTrip sends a request.
+// transports gives a rest.TransportFactory.
+func transports(vended bool) func(*tls.Config) (http.RoundTripper, func()) {
+	return func(config *tls.Config) (http.RoundTripper, func()) {
+		t := &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config,
+			DialContext:         (&net.Dialer{Timeout: connectPatience}).DialContext,
+			TLSHandshakeTimeout: handshakePatience, ResponseHeaderTimeout: callPatience,
+			MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: idleFor,
+		}
+		return transport{t, vended}, t.CloseIdleConnections
+	}
+}
+
+// RoundTrip sends a request, and keeps what the answer says of the store from the library.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	r.Header.Del(accessDelegation)
+	into := vendedIn(r.Context())
+	if !t.vended || into == nil {
+		r.Header.Del(accessDelegation)
+		return t.send(r)
+	}
+	resp, err := t.send(r)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return resp, err
+	}
+	*into, err = takeVended(resp)
+	return resp, err
+}
+
+// send sends a request, again where that does no harm.
+func (t transport) send(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return t.once(r)
 	}

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"cdcd/table"
+	"cdcd/table/s3store"
+	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 )
@@ -206,3 +209,62 @@ func TestJDBCAddress(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 }
+
+// TestRESTVends has a catalog that hands out credentials where it is asked for them. The keys
+// come from loading and creating a table, and from no other answer; they are in nothing that
+// the library keeps.
+func TestRESTVends(t *testing.T) {
+	var asked sync.Map // by method and path
+	const config = `"config":{"s3.access-key-id":"id%d","s3.secret-access-key":"hunter2","other":"x"},"storage-credentials":[{"prefix":"s3://lake/shop/orders/data","config":{"s3.access-key-id":"data%d","s3.secret-access-key":"hunter2"}}]`
+	var n atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Iceberg-Access-Delegation") == "vended-credentials" {
+			asked.Store(r.Method+" "+r.URL.Path, true)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/config") {
+			fmt.Fprint(w, `{"defaults":{},"overrides":{}}`)
+			return
+		}
+		i := n.Add(1)
+		fmt.Fprintf(w, `{"metadata-location":"s3://lake/shop/orders/metadata/1.metadata.json","metadata":`+vendedMetadata+`,`+config+`}`, i, i)
+	}))
+	defer s.Close()
+	r := openREST(t, table.RESTConfig{URI: s.URL, Vended: true})
+	orders := icetable.Identifier{"shop", "orders"}
+	schema := iceberg.NewSchema(0, iceberg.NestedField{ID: 1, Name: "id", Type: iceberg.PrimitiveTypes.Int64, Required: true})
+	if _, err := r.CreateTable(t.Context(), orders, schema); err != nil {
+		t.Fatal(err)
+	}
+	want := func(name, id string) *s3store.Keys {
+		t.Helper()
+		k, err := r.Keyring().Keys(t.Context(), name)
+		if err != nil || k == nil || k.AccessKeyID != id {
+			t.Errorf("%s: %v, %v; want those of %s", name, k, err, id)
+		}
+		return k
+	}
+	want("s3://lake/shop/orders/metadata/x", "id1")
+	loaded, err := r.LoadTable(t.Context(), orders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Metadata().TableUUID().String() != "7a6d38a4-8f0e-4a39-9a4a-2f2f8f2b9e11" || strings.Contains(fmt.Sprintf("%#v", loaded), "hunter2") {
+		t.Error("the library has another table, or a secret")
+	}
+	want("s3://lake/shop/orders/metadata/x", "id2")
+	want("s3://lake/shop/orders/data/x", "data2")
+	if _, _, err := r.CommitTable(t.Context(), orders, nil, nil); err != nil {
+		t.Error(err)
+	}
+	want("s3://lake/shop/orders/data/x", "data2")
+	for call, delegates := range map[string]bool{"POST /v1/namespaces/shop/tables": true, "GET /v1/namespaces/shop/tables/orders": true, "POST /v1/namespaces/shop/tables/orders": false} {
+		if _, ok := asked.Load(call); ok != delegates {
+			t.Errorf("%s asks for credentials: %v", call, ok)
+		}
+	}
+}
+
+const vendedMetadata = `{"format-version":2,"table-uuid":"7a6d38a4-8f0e-4a39-9a4a-2f2f8f2b9e11","location":"s3://lake/shop/orders","last-sequence-number":0,` +
+	`"last-updated-ms":1,"last-column-id":1,"schemas":[{"type":"struct","schema-id":0,"fields":[{"id":1,"name":"id","required":true,"type":"long"}]}],"current-schema-id":0,` +
+	`"partition-specs":[{"spec-id":0,"fields":[]}],"default-spec-id":0,"last-partition-id":999,"sort-orders":[{"order-id":0,"fields":[]}],"default-sort-order-id":0}`
