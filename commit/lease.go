@@ -66,7 +66,9 @@ func NewLease(store fileio.Store, warehouse, pipeline, owner string, now func() 
 // leaseObject is the name of the lease there.
 const leaseObject = "lease.json"
 
-// besideTables is below what a pipeline's own objects go, outside of every table's location.
+// besideTables is below what a pipeline's own objects go. warehouse is the location of the
+// warehouse, outside of every table's, or that of the control table, where nothing else can be
+// reached.
 func besideTables(warehouse, pipeline string) string { return warehouse + "/_cdcd/" + pipeline + "/" }
 
 // IntentsIn is where a pipeline keeps its intents, as [table.Config] wants it.

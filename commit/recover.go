@@ -48,9 +48,7 @@ func newPipeline(cfg Config) *Pipeline {
 // openHeads loads the members' tables, creating those that are missing.
 func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, error) {
 	heads := map[*member]*table.Head{}
-	p.control = &member{Member: p.cfg.Control}
-	p.control.Source, p.control.load.complete = controlSource(p.cfg.Control.Lake), true
-	h, err := p.loadOrCreate(ctx, p.control)
+	h, err := p.openControl(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +63,20 @@ func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, erro
 		p.members[m.name()] = mm
 	}
 	return heads, nil
+}
+
+// openControl gives the head of the control table.
+func (p *Pipeline) openControl(ctx context.Context) (*table.Head, error) {
+	p.control = &member{Member: p.cfg.Control}
+	p.control.Source, p.control.load.complete = controlSource(p.cfg.Control.Lake), true
+	return p.loadOrCreate(ctx, p.control)
+}
+
+// EnsureControl creates the control table where there is none, which needs no lease: the
+// catalog lets one of several do it. Of cfg it takes Pipeline, Control, Tables and Logger.
+func EnsureControl(ctx context.Context, cfg Config) error {
+	_, err := newPipeline(cfg).openControl(ctx)
+	return err
 }
 
 // loadOrCreate gives the head of a member's table, creating the table where there is none.

@@ -62,7 +62,11 @@ func (c *checked) checkFiles(ctx context.Context, cfg Config, used map[string]*u
 	return nil
 }
 
-// list gives the sizes of all files at the table's location.
+// besideTables begins what a pipeline keeps beside its tables. Where the catalog hands out the
+// credentials of the store, that is at the control table's location.
+const besideTables = "_cdcd/"
+
+// list gives the sizes of all of the table's files at its location.
 func (c *checked) list(ctx context.Context, cfg Config) (map[string]int64, error) {
 	prefix := strings.TrimSuffix(c.meta.Location, "/") + "/"
 	sizes := map[string]int64{}
@@ -70,7 +74,9 @@ func (c *checked) list(ctx context.Context, cfg Config) (map[string]int64, error
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", prefix, err)
 		}
-		sizes[local(o.Name)] = o.Size
+		if !strings.HasPrefix(o.Name, prefix+besideTables) {
+			sizes[local(o.Name)] = o.Size
+		}
 	}
 	return sizes, nil
 }

@@ -35,7 +35,7 @@ func (i *inspectCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	report := commit.Inspect(ctx, commit.Inspecting{
-		Tables: lake.tables(cfg.Pipeline), Warehouse: cfg.Warehouse.Location, Control: controlName(cfg),
+		Tables: lake.tables(cfg.Pipeline), Warehouse: lake.beside(cfg), Control: controlName(cfg),
 		Names: names, Any: len(i.Tables) == 0, Now: time.Now(),
 	})
 	if i.JSON {

@@ -9,6 +9,7 @@ import (
 	"cdcd/cmd/cdcd/config"
 	"cdcd/table"
 	"cdcd/table/fileio"
+	"cdcd/table/keyring"
 	"cdcd/table/s3store"
 )
 
@@ -26,7 +27,10 @@ func (l *lakehouse) tables(pipeline string) table.Config {
 // openLake opens the lake's store and catalog. With create the catalog is made where there
 // is none.
 func openLake(ctx context.Context, c config.Config, create bool) (*lakehouse, error) {
-	store, err := openStore(ctx, c.Warehouse)
+	if c.Catalog.VendedCredentials {
+		return openVended(ctx, c)
+	}
+	store, err := openStore(ctx, c.Warehouse, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +42,33 @@ func openLake(ctx context.Context, c config.Config, create bool) (*lakehouse, er
 		return nil, err
 	}
 	return &lakehouse{lake, store}, nil
+}
+
+// openVended opens a catalog that hands out the credentials of the store, and so comes first.
+// The control table is looked at, for what is the pipeline's own is at its location.
+func openVended(ctx context.Context, c config.Config) (*lakehouse, error) {
+	lake, err := table.OpenREST(ctx, restConfig(c))
+	if err != nil {
+		return nil, err
+	}
+	store, err := openStore(ctx, c.Warehouse, lake.Keyring())
+	if err == nil {
+		_, _, _, err = lake.Metadata(ctx, controlName(c))
+	}
+	if err != nil {
+		return nil, errors.Join(err, lake.Close())
+	}
+	return &lakehouse{lake, store}, nil
+}
+
+// beside gives the location below which a pipeline keeps what is its own and in no table:
+// that of the warehouse. Credentials that are handed out are good for tables only, and so it
+// then is that of the control table.
+func (l *lakehouse) beside(c config.Config) string {
+	if c.Catalog.VendedCredentials {
+		return l.Location(controlName(c))
+	}
+	return c.Warehouse.Location
 }
 
 // readerDefaults tells readers where the files are, but for the credentials.
@@ -55,12 +86,17 @@ func readerDefaults(w config.Warehouse) map[string]string {
 	return out
 }
 
-// openStore opens the store of the warehouse, for the catalogs too.
-func openStore(ctx context.Context, w config.Warehouse) (fileio.Store, error) {
+// openStore opens the store of the warehouse, for the catalogs too. The vendor of its
+// credentials may be nil.
+func openStore(ctx context.Context, w config.Warehouse, vendor *keyring.Ring) (fileio.Store, error) {
 	if !w.InS3() {
 		return fileio.Disk{}, nil // the catalogs know it
 	}
-	s, err := s3store.Open(ctx, s3store.Config{Endpoint: w.S3.Endpoint, Region: w.S3.Region, PathStyle: w.S3.PathStyle})
+	at := s3store.Config{Endpoint: w.S3.Endpoint, Region: w.S3.Region, PathStyle: w.S3.PathStyle}
+	if vendor != nil {
+		at.Vendor = vendor
+	}
+	s, err := s3store.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +110,17 @@ func openCatalog(ctx context.Context, c config.Config, create bool) (table.Lake,
 	case config.CatalogJDBC:
 		return interfaced(table.OpenJDBC(ctx, table.JDBCConfig{URI: at.URI.Reveal(), Name: at.Name, Location: c.Warehouse.Location, Create: create}))
 	case config.CatalogREST:
-		return interfaced(table.OpenREST(ctx, table.RESTConfig{
-			URI: at.URI.Reveal(), Warehouse: at.Warehouse, Credential: at.Credential.Reveal(), TokenURI: at.TokenURI,
-			Scope: at.Scope, Token: at.Token.Reveal(), Location: c.Warehouse.Location,
-		}))
+		return interfaced(table.OpenREST(ctx, restConfig(c)))
 	}
 	return interfaced(table.OpenEmbedded(c.Warehouse.Location, create))
+}
+
+func restConfig(c config.Config) table.RESTConfig {
+	at := c.Catalog
+	return table.RESTConfig{
+		URI: at.URI.Reveal(), Warehouse: at.Warehouse, Credential: at.Credential.Reveal(), TokenURI: at.TokenURI,
+		Scope: at.Scope, Token: at.Token.Reveal(), Location: c.Warehouse.Location, Vended: at.VendedCredentials,
+	}
 }
 
 // interfaced keeps a nil pointer out of an interface.
@@ -108,6 +149,9 @@ func (d *daemon) probe(ctx context.Context, lake *lakehouse) error {
 
 // probe tries the store and the catalog.
 func (l *lakehouse) probe(ctx context.Context, c config.Config) error {
+	if c.Catalog.VendedCredentials {
+		return table.ProbeVended(ctx, l, l.store)
+	}
 	if err := fileio.Probe(ctx, l.store, c.Warehouse.Location); err != nil {
 		return err
 	}
@@ -126,6 +170,8 @@ func checkCatalog(ctx context.Context, c config.Config) ([]capture.Problem, erro
 	switch {
 	case errors.Is(err, table.ErrCatalogUnfit):
 		return []capture.Problem{{What: err.Error(), Repair: "catalog: {type: embedded}"}}, nil
+	case errors.Is(err, keyring.ErrNone):
+		return []capture.Problem{{What: keyring.ErrNone.Error(), Repair: "let the catalog vend to this client, or catalog: {vended_credentials: false}"}}, nil
 	case errors.Is(err, fileio.ErrAccess), errors.Is(err, fileio.ErrUnfit):
 		return []capture.Problem{{What: err.Error(), Repair: "warehouse: {location: ..., s3: {endpoint: ...}}"}}, nil
 	case errors.Is(err, table.ErrCatalogAccess):

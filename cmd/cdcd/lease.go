@@ -9,17 +9,27 @@ import (
 	"time"
 
 	"cdcd/commit"
-	"cdcd/table/fileio"
 )
 
 // leased runs an action while this daemon holds the pipeline's lease, which it renews. Who
-// has lost the lease goes on until the fence stops it: only the fence decides.
-func (d *daemon) leased(ctx context.Context, store fileio.Store, action func() error) error {
+// has lost the lease goes on until the fence stops it: only the fence decides. Where the lease
+// is at the control table's location, that table has to be there first.
+func (d *daemon) leased(ctx context.Context, lake *lakehouse, action func() error) error {
 	host, err := os.Hostname()
 	if err != nil {
 		return err
 	}
-	lease := commit.NewLease(store, d.cfg.Warehouse.Location, d.cfg.Pipeline, host+":"+d.cfg.State, clock)
+	if d.cfg.Catalog.VendedCredentials {
+		tables := lake.tables(d.cfg.Pipeline)
+		tables.Repair = true // what is wrong with it is for the action to judge
+		err := commit.EnsureControl(ctx, commit.Config{
+			Pipeline: d.cfg.Pipeline, Control: controlMember(d.cfg, lake), Tables: tables, Logger: d.logger.With(componentKey, componentCommit),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	lease := commit.NewLease(lake.store, lake.beside(d.cfg), d.cfg.Pipeline, host+":"+d.cfg.State, clock)
 	if err := d.takeLease(ctx, lease); err != nil {
 		return err
 	}

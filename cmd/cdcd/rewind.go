@@ -77,7 +77,7 @@ func repair(ctx context.Context, cfg config.Config, c console, action func(*repa
 		return err
 	}
 	d := &daemon{cfg: cfg, logger: logger, flags: &runCmd{}, console: c}
-	return d.leased(ctx, lake.store, func() error { return action(x) })
+	return d.leased(ctx, lake, func() error { return action(x) })
 }
 
 // lakeMembers names a pipeline's tables in the lake, whatever state they are in.

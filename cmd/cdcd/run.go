@@ -149,7 +149,7 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse) error {
 	if err != nil {
 		return err
 	}
-	return d.leased(opening, lake.store, func() error {
+	return d.leased(opening, lake, func() error {
 		if d.flags.Standby { // what was found may be days old
 			if report, err = d.examine(opening, lake); err != nil {
 				return err
@@ -219,7 +219,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 	}
 	tables := lake.tables(d.cfg.Pipeline)
 	tables.IndexDir, tables.Memory, tables.Now = d.state.indexDir(), d.mem, clock
-	tables.Intents = commit.IntentsIn(d.cfg.Warehouse.Location, d.cfg.Pipeline)
+	tables.Intents = commit.IntentsIn(lake.beside(d.cfg), d.cfg.Pipeline)
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),

@@ -30,6 +30,8 @@ type Catalog struct {
 	TokenURI   string `yaml:"token_uri"`  // rest: the OAuth2 endpoint; "": the catalog's own
 	Scope      string `yaml:"scope"`      // rest: "" is catalog
 	Token      Secret `yaml:"token"`      // rest: a bearer token instead of a credential
+
+	VendedCredentials bool `yaml:"vended_credentials"` // rest, in S3: the catalog hands out the credentials of the store
 }
 
 // URI is an address that may hold a password, which shows itself only to Reveal.
@@ -89,11 +91,12 @@ func (s *settler) catalog() {
 		{"token_uri", c.TokenURI},
 		{"scope", c.Scope},
 		{"token", string(c.Token)},
+		{"vended_credentials", map[bool]string{true: "true"}[c.VendedCredentials]},
 	}
 	used, known := map[string][]string{
 		CatalogEmbedded: nil,
 		CatalogJDBC:     {"uri", "name"},
-		CatalogREST:     {"uri", "warehouse", "credential", "token_uri", "scope", "token"},
+		CatalogREST:     {"uri", "warehouse", "credential", "token_uri", "scope", "token", "vended_credentials"},
 	}[c.Type]
 	for _, k := range keys {
 		if known && k.value != "" && !slices.Contains(used, k.key) {
@@ -109,6 +112,9 @@ func (s *settler) catalog() {
 	case CatalogREST:
 		s.catalogURI(s.restURI)
 		s.restAccess()
+		if c.VendedCredentials && s.cfg.Warehouse.Location != "" && !s.cfg.Warehouse.InS3() {
+			s.report("catalog.vended_credentials", "has no effect, for warehouse.location is not in S3")
+		}
 		if !s.present("catalog_endpoint.listen") {
 			s.cfg.CatalogEndpoint.Listen = "" // readers have the catalog itself
 		}

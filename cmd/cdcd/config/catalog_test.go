@@ -43,6 +43,11 @@ func TestCatalogValues(t *testing.T) {
 			Catalog{Type: CatalogREST, URI: "http://127.0.0.1:8181", Token: "s3cret"},
 			"localhost:1", nil,
 		},
+		"rest that vends": {
+			"catalog: {type: rest, uri: 'https://lake.example', vended_credentials: true}",
+			Catalog{Type: CatalogREST, URI: "https://lake.example", VendedCredentials: true},
+			"", nil,
+		},
 		"rest in the clear": {
 			"catalog: {type: rest, uri: 'http://lake.example', token: '${env:CDCD_MYSQL_PASSWORD}'}",
 			Catalog{Type: CatalogREST, URI: "http://lake.example", Token: "s3cret"},
@@ -58,7 +63,7 @@ func TestCatalogValues(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, warnings := mustLoad(t, testEnv(minimal+tt.text))
+			c, warnings := mustLoad(t, testEnv(inS3If(tt.want.VendedCredentials)+tt.text))
 			if diff := cmp.Diff(tt.want, c.Catalog); diff != "" {
 				t.Error(diff)
 			}
@@ -104,4 +109,12 @@ func TestURIHidesItsPassword(t *testing.T) {
 			t.Errorf("%q: reveals %q", in, u.Reveal())
 		}
 	}
+}
+
+// inS3If is the minimal configuration, with the warehouse in S3 if asked for.
+func inS3If(s3 bool) string {
+	if s3 {
+		return strings.Replace(minimal, "/var/lib/cdcd/warehouse", "s3://lake/x", 1)
+	}
+	return minimal
 }

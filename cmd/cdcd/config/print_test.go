@@ -58,6 +58,7 @@ catalog:
   token_uri: "" # default
   scope: "" # default
   token: "" # default
+  vended_credentials: false # default
 catalog_endpoint:
   listen: "127.0.0.1:8181" # default
 http:
