@@ -116,6 +116,7 @@ const (
 	s3Pass    s3Fault = iota
 	s3Applied         // the request is served and its answer is lost
 	s3Lost            // the request does not arrive
+	s3Expired         // the request is refused, for the credentials have ended
 )
 
 func newS3Proxy(t *testing.T) (*s3Proxy, string) {
@@ -146,6 +147,12 @@ func (p *s3Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch fault {
 	case s3Pass:
 		p.proxy.ServeHTTP(w, r)
+		return
+	case s3Expired:
+		p.failed.Add(1)
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>`)
 		return
 	case s3Applied:
 		p.proxy.ServeHTTP(httptest.NewRecorder(), r)
