@@ -21,8 +21,10 @@ type dataFile struct {
 	rows       int64
 	bytes      int64
 	firstRowID int64
-	manifest   string    // that lists it
-	deleted    *deletion // nil: no row is
+	sequence   int64       // of its rows that have none of their own
+	partition  map[int]any // by the spec's field ids
+	manifest   string      // that lists it
+	deleted    *deletion   // nil: no row is
 }
 
 // deletion is the one deletion vector of a data file.
@@ -106,7 +108,8 @@ func (c *content) addFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error
 		return fmt.Errorf("%w: data file %s has no first row id", ErrCorrupt, d.FilePath())
 	}
 	c.files[d.FilePath()] = &dataFile{
-		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *d.FirstRowID(), manifest: m.FilePath(),
+		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *d.FirstRowID(),
+		sequence: e.SequenceNum(), partition: d.Partition(), manifest: m.FilePath(),
 	}
 	c.sums.Files++
 	c.sums.Rows += d.Count()
@@ -146,13 +149,9 @@ func (c *content) bits(f *dataFile) (*bitmap, error) {
 		return nil, nil
 	}
 	if f.deleted.bits == nil {
-		d := f.deleted.entry.DataFile()
-		b, err := dv.ReadDV(c.fs, d)
+		b, err := readVector(c.fs, f.deleted.entry.DataFile())
 		if err != nil {
-			return nil, fmt.Errorf("read deletion vector %s: %w", d.FilePath(), err)
-		}
-		if b.Cardinality() != d.Count() {
-			return nil, fmt.Errorf("%w: deletion vector %s has %d positions, its entry says %d", ErrCorrupt, d.FilePath(), b.Cardinality(), d.Count())
+			return nil, err
 		}
 		f.deleted.bits = b
 	}

@@ -15,6 +15,7 @@ type Layout struct {
 	version int
 	plain   shape
 	lineage shape // with _row_id
+	full    shape // with _row_id and _last_updated_sequence_number
 }
 
 // shape is a file's schema in the three forms that writing needs.
@@ -27,15 +28,27 @@ type shape struct {
 // version.
 func NewLayout(schema *iceberg.Schema, spec iceberg.PartitionSpec, version int) (*Layout, error) {
 	l := &Layout{schema: schema, spec: spec, version: version}
-	for withRowID, to := range map[bool]*shape{false: &l.plain, true: &l.lineage} {
-		to.iceberg = iceberg.SchemaWithRowLineageColumns(schema, withRowID, false)
-		a, err := table.SchemaToArrowSchema(to.iceberg, nil, true, false)
+	for _, s := range []struct {
+		to              *shape
+		rowID, sequence bool
+	}{{&l.plain, false, false}, {&l.lineage, true, false}, {&l.full, true, true}} {
+		s.to.iceberg = iceberg.SchemaWithRowLineageColumns(schema, s.rowID, s.sequence)
+		a, err := table.SchemaToArrowSchema(s.to.iceberg, nil, true, false)
 		if err != nil {
 			return nil, err
 		}
-		to.arrow = a
+		s.to.arrow = a
 	}
 	return l, nil
+}
+
+// FieldIDs gives the field ids of the table's columns, in order.
+func (l *Layout) FieldIDs() []int {
+	out := make([]int, 0, len(l.schema.Fields()))
+	for _, f := range l.schema.Fields() {
+		out = append(out, f.ID)
+	}
+	return out
 }
 
 // Check reports whether records of the given schema can be written: the same columns with

@@ -47,9 +47,14 @@ func (l *Layout) Write(fs iceio.WriteFileIO, path string, columns []arrow.Array,
 	if err := out.Close(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
+	return l.dataFile(sh, path, counted.n, meta, l.spec, nil)
+}
+
+// dataFile describes a file that was written.
+func (l *Layout) dataFile(sh shape, path string, size int64, meta any, spec iceberg.PartitionSpec, partition map[int]any) (iceberg.DataFile, error) {
 	return table.DataFileFromMetadata(table.DataFileArgs{
-		Schema: sh.iceberg, Spec: l.spec, FilePath: path, FileSize: counted.n, Format: iceberg.ParquetFile,
-		Metadata: meta, Content: iceberg.EntryContentData, FormatVersion: l.version,
+		Schema: sh.iceberg, Spec: spec, FilePath: path, FileSize: size, Format: iceberg.ParquetFile,
+		Metadata: meta, Content: iceberg.EntryContentData, PartitionValues: partition, FormatVersion: l.version,
 	})
 }
 
@@ -77,18 +82,7 @@ func rowIDArray(ids []int64) arrow.Array {
 }
 
 func writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (any, error) {
-	props := []parquet.WriterProperty{
-		parquet.WithCreatedBy(createdBy), parquet.WithRootName("table"),
-		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(zstdLevel),
-		parquet.WithStoreDecimalAsInteger(true), parquet.WithMaxRowGroupLength(rowGroupRows),
-		parquet.WithDictionaryDefault(false), parquet.WithStats(true), parquet.WithPageIndexEnabled(true),
-	}
-	for i, f := range schema.Fields() {
-		if repeats(record.Column(i)) {
-			props = append(props, parquet.WithDictionaryFor(f.Name, true))
-		}
-	}
-	pw, err := pqarrow.NewFileWriter(schema, w, parquet.NewWriterProperties(props...), pqarrow.NewArrowWriterProperties())
+	pw, err := newParquet(w, schema, func(i int) bool { return repeats([]arrow.Array{record.Column(i)}) })
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +90,22 @@ func writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (
 		return nil, err
 	}
 	return pw.FileMetadata()
+}
+
+// newParquet begins a Parquet file. Columns that repeat get a dictionary.
+func newParquet(w io.Writer, schema *arrow.Schema, repeat func(column int) bool) (*pqarrow.FileWriter, error) {
+	props := []parquet.WriterProperty{
+		parquet.WithCreatedBy(createdBy), parquet.WithRootName("table"),
+		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(zstdLevel),
+		parquet.WithStoreDecimalAsInteger(true), parquet.WithMaxRowGroupLength(rowGroupRows),
+		parquet.WithDictionaryDefault(false), parquet.WithStats(true), parquet.WithPageIndexEnabled(true),
+	}
+	for i, f := range schema.Fields() {
+		if repeat(i) {
+			props = append(props, parquet.WithDictionaryFor(f.Name, true))
+		}
+	}
+	return pqarrow.NewFileWriter(schema, w, parquet.NewWriterProperties(props...), pqarrow.NewArrowWriterProperties())
 }
 
 // countingWriter counts what is written, which is the file's size. It keeps the first error
@@ -119,33 +129,43 @@ const (
 	sampleDistinct = sampleRows / 16
 )
 
-// repeats samples a column of texts or bytes and reports whether few values make up all of
-// it.
-func repeats(a arrow.Array) bool {
-	values, ok := a.(interface {
-		ValueString(int) string
-		arrow.Array
-	})
-	if s, isString := a.(*array.String); isString {
-		return sample(s.Len(), s.IsNull, s.Value)
+// repeats samples a column of texts or bytes, in pieces, and reports whether few values make
+// up all of it.
+func repeats(pieces []arrow.Array) bool {
+	n := 0
+	for _, a := range pieces {
+		n += a.Len()
 	}
-	return ok && sample(values.Len(), values.IsNull, values.ValueString)
-}
-
-func sample(n int, null func(int) bool, value func(int) string) bool {
 	if n < sampleRows {
 		return false
 	}
 	seen := make(map[string]struct{}, sampleDistinct)
-	step := n / sampleRows
-	for i := 0; i < n; i += step {
-		if null(i) {
-			continue
+	step, at := n/sampleRows, 0 // at is the next sample's place in the piece
+	for _, a := range pieces {
+		values, ok := a.(interface{ Value(int) string })
+		if !ok {
+			bytes, ok := a.(interface{ ValueString(int) string })
+			if !ok {
+				return false
+			}
+			values = textOf{bytes}
 		}
-		seen[value(i)] = struct{}{}
-		if len(seen) > sampleDistinct {
-			return false
+		for ; at < a.Len(); at += step {
+			if a.IsNull(at) {
+				continue
+			}
+			if seen[values.Value(at)] = struct{}{}; len(seen) > sampleDistinct {
+				return false
+			}
 		}
+		at -= a.Len()
 	}
 	return true
 }
+
+// textOf gives bytes as text.
+type textOf struct {
+	bytes interface{ ValueString(int) string }
+}
+
+func (t textOf) Value(i int) string { return t.bytes.ValueString(i) }
