@@ -1,17 +1,34 @@
-// Package compaction keeps tables cheap to read and to commit to. None of it is written
-// yet: this text says what the package will own. Until then nothing merges data files or
-// deletes data that no snapshot names any more. What keeps a commit's cost bounded is part of
-// each commit, in package table: it merges manifests, drops the oldest snapshots from the
-// table's metadata and removes old metadata files.
+// Package compaction keeps tables cheap to read and to commit to. Of it there are planning and
+// pacing; nothing runs them yet. Rewriting is in package table, which knows data files. What
+// keeps a commit's cost bounded is part of each commit: it merges manifests, drops the oldest
+// snapshots from the table's metadata and removes old metadata files.
 //
-// # What it will own
+// # Planning
 //
-//   - Planning, as a pure function: from files, their sizes, the share of their rows that is
-//     deleted and their partitions to groups of files to rewrite, each with a reason. Small
-//     files come first, so that the files of a partition are bounded in number, then files
-//     with many deleted rows.
-//   - Rewriting a group: its files are read at one snapshot, in the background and under the
-//     memory budget, and written anew in order.
+// [Plan] is a pure function from the files of a snapshot, their sizes and the share of their
+// rows that is deleted, to groups of files, each to be rewritten into one. It looks at one
+// partition at a time.
+//
+// A file is small while two such fit into one of the target size. Small files are in tiers by
+// the logarithm of their live rows, to the base of eight, and eight of a tier are merged into
+// one, which is at least a tier higher, or no longer small. So of T tiers at most 7 T small
+// files are left, and a row is rewritten T times until its file has grown, not once a merge.
+// For 100 rows a commit and 8 million in a file of the target size, T is 7 and a row is
+// rewritten about 5 times.
+//
+// A file of which a fifth is deleted is rewritten for that alone: then at most four rows are
+// written for one that is dropped, and a reader reads at most a quarter more than it is given.
+// A file without live rows costs nothing to be rid of.
+//
+// Small files come first, those that are the cheapest for one file less before others: every
+// file costs each reader a request, and each commit that deletes from it a vector of its own.
+//
+// # Pacing
+//
+// A [Pacer] lets a rewrite work for a share of the time and rest for the others.
+//
+// # What it will own beside that
+//
 //   - Expiry of snapshots by age.
 //   - Collecting garbage: files that no snapshot names any more, or that none ever named.
 //
@@ -21,8 +38,12 @@
 //
 // # Invariants
 //
+// Groups are disjoint, of one partition, and each leaves fewer files or fewer deleted rows
+// than there were, so planning comes to an end. An output is not larger than the target, but
+// where it is of one file that was.
+//
 // A rewrite changes no row: rows in less deleted rows is rows out, checked before it is
-// proposed. A row keeps its _row_id.
+// proposed. A row keeps its _row_id and its _last_updated_sequence_number.
 //
 // What is deleted in an input while it is rewritten is deleted in the output in the same
 // commit: the positions that its deletion vector gained are mapped to the output's.
