@@ -31,6 +31,7 @@ type Appender struct {
 	rows      int64               // in pieces
 	bytes     int64               // about those of pieces
 	total     int64               // rows that were added
+	most      int64               // bytes from which on a row group is written
 }
 
 // Append begins a data file at path, in a partition of a spec.
@@ -41,7 +42,7 @@ func (l *Layout) Append(fs iceio.WriteFileIO, path string, spec iceberg.Partitio
 	}
 	return &Appender{
 		layout: l, path: path, spec: spec, partition: partition, out: out, counted: &countingWriter{w: out},
-		pieces: make([][]arrow.Array, l.full.arrow.NumFields()),
+		pieces: make([][]arrow.Array, l.full.arrow.NumFields()), most: groupBytes,
 	}, nil
 }
 
@@ -66,7 +67,7 @@ func (a *Appender) Add(columns []arrow.Array, rowIDs, sequences []int64) error {
 		a.bytes += sizeOf(c)
 	}
 	a.rows, a.total = a.rows+n, a.total+n
-	if a.bytes < groupBytes && a.rows < rowGroupRows {
+	if a.bytes < a.most && a.rows < rowGroupRows {
 		return nil
 	}
 	return a.flush()
