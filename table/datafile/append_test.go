@@ -205,3 +205,52 @@ func TestAbortedFilesAreErrorsNotFiles(t *testing.T) {
 		t.Errorf("a file without rows is %v", df)
 	}
 }
+
+// smallFS makes one file that takes so many bytes and no more.
+type smallFS struct {
+	iceio.LocalFS
+	room    int
+	aborted bool
+}
+
+func (s *smallFS) Create(string) (iceio.FileWriter, error) { return s, nil }
+
+func (s *smallFS) Write(p []byte) (int, error) {
+	if s.room -= len(p); s.room < 0 {
+		return 0, errors.New("the disk is full")
+	}
+	return len(p), nil
+}
+
+func (s *smallFS) ReadFrom(io.Reader) (int64, error) { return 0, errors.ErrUnsupported }
+
+func (s *smallFS) Close() error { return errors.New("an incomplete file was closed") }
+
+func (s *smallFS) Abort() error {
+	s.aborted = true
+	return nil
+}
+
+func TestFullDisksEndAppending(t *testing.T) {
+	columns := testColumns(t, 3000, 3000)
+	for room := 0; room < 60_000; room += 997 {
+		fs := &smallFS{room: room}
+		a, err := testLayout(t).Append(fs, "f", *iceberg.UnpartitionedSpec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.most = 1
+		for range 5 {
+			if err = a.Add(columns, iota64(0, 3000), iota64(0, 3000)); err != nil {
+				err = errors.Join(err, a.Abort())
+				break
+			}
+		}
+		if err == nil {
+			_, err = a.Close()
+		}
+		if err == nil || !fs.aborted {
+			t.Errorf("with %d bytes of room: aborted %v, %v", room, fs.aborted, err)
+		}
+	}
+}
