@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -214,6 +215,31 @@ func TestFilesWithoutRowsAreDropped(t *testing.T) {
 	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{})
 	if err != nil || r.Rows != 0 || r.Output != nil || len(r.Inputs) != 10 || !slices.Equal(before, l.dataFiles()) {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// TestLongFilesAreRewritten rewrites files that are read in several records.
+func TestLongFilesAreRewritten(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	l := newRewriteLab(t, memory.DefaultAllocator)
+	for part := range 2 {
+		var rows []row
+		for i := range 3000 {
+			rows = append(rows, row{id: 1000 + 2000*part + i, val: strings.Repeat("long", i%100)})
+		}
+		b := l.batch(memory.DefaultAllocator, rows)
+		l.commit([]*capture.Batch{b})
+		b.Release()
+	}
+	s := l.table.Survey()
+	s.mem = mem
+	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := readFile(t, s, r.Output), l.read(); !maps.Equal(got, want) {
+		t.Errorf("%d rows were written, the table has %d, or they differ", len(got), len(want))
 	}
 }
 
