@@ -11,10 +11,11 @@
 //
 // A file is small while two such fit into one of the target size. Small files are in tiers by
 // the logarithm of their live rows, to the base of eight, and eight of a tier are merged into
-// one, which is at least a tier higher, or no longer small. So of T tiers at most 7 T small
-// files are left, and a row is rewritten T times until its file has grown, not once a merge.
-// For 100 rows a commit and 8 million in a file of the target size, T is 7 and a row is
-// rewritten about 5 times.
+// one, which is at least a tier higher, or no longer small. So at most seven small files are
+// left in each tier, and a row is rewritten at most once a tier on the way into a file that is
+// large enough. 10,000 commits of 100 rows, with 130,000 rows in a file that is: at most 28
+// files at any time, and each row is rewritten 3.9 times (TestWriteAmplification). Where files
+// shrink by more than half when they are merged, rows are rewritten more often.
 //
 // A file of which a fifth is deleted is rewritten for that alone: then at most four rows are
 // written for one that is dropped, and a reader reads at most a quarter more than it is given.
@@ -39,8 +40,8 @@
 // # Invariants
 //
 // Groups are disjoint, of one partition, and each leaves fewer files or fewer deleted rows
-// than there were, so planning comes to an end. An output is not larger than the target, but
-// where it is of one file that was.
+// than there were, so planning comes to an end. An output of several files is not larger than
+// the target, by what their sizes tell.
 //
 // A rewrite changes no row: rows in less deleted rows is rows out, checked before it is
 // proposed. A row keeps its _row_id and its _last_updated_sequence_number.

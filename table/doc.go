@@ -9,7 +9,9 @@
 //
 // A [Head] is a table as loaded. A [Delta] is what an epoch changes in one table; it is
 // valid for the one snapshot it was made on. An [Attempt] is a Delta with every object
-// uploaded, ready to be swapped in. A [Mark] is the position that a snapshot stands for.
+// uploaded, ready to be swapped in. A [Mark] is the position that a snapshot stands for. A
+// [Survey] is what a snapshot is made of, for use beside the committer, and a [Rewrite] one
+// new data file with the live rows of some of its files.
 //
 // # Invariants
 //
@@ -29,7 +31,14 @@
 //
 // The key index is used only at a snapshot all of whose live files it covers.
 //
-// A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage").
+// A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage"), and when
+// it is rewritten also its _last_updated_sequence_number.
+//
+// A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of
+// the rows in them. Where that cannot be, it fails and leaves no file.
+//
+// A Survey does not change. It shares with its table only what never does: entries of
+// manifests, and sets of deleted positions, which commits replace and do not add to.
 //
 // Equality deletes are never written. A table that holds foreign ones is refused.
 package table

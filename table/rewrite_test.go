@@ -28,16 +28,14 @@ func paths(s *Survey) []string {
 	return out
 }
 
-// readFile reads a data file of a table by key, which must be there once. Each row must have
-// its lineage in the file.
-func readFile(t fatal, s *Survey, f iceberg.DataFile) map[string]stored {
+// readAll reads a data file.
+func readAll(t fatal, s *Survey, f iceberg.DataFile) []*datafile.Rows {
 	t.Helper()
 	r, err := datafile.OpenReader(context.Background(), s.store.IO(context.Background()), f.FilePath(), s.layout.FieldIDs(), s.mem)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	out := map[string]stored{}
+	var out []*datafile.Rows
 	for {
 		rows, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -46,6 +44,20 @@ func readFile(t fatal, s *Survey, f iceberg.DataFile) map[string]stored {
 		if err != nil {
 			t.Fatal(err)
 		}
+		out = append(out, rows)
+	}
+	if err := r.Close(); err != nil || r.NumRows() != f.Count() {
+		t.Fatalf("%d rows, the file is said to have %d, %v", r.NumRows(), f.Count(), err)
+	}
+	return out
+}
+
+// readFile reads a data file of a table by key, which must be there once. Each row must have
+// its lineage in the file.
+func readFile(t fatal, s *Survey, f iceberg.DataFile) map[string]stored {
+	t.Helper()
+	out := map[string]stored{}
+	for _, rows := range readAll(t, s, f) {
 		if rows.RowIDs.NullN() > 0 || rows.Sequences.NullN() > 0 {
 			t.Fatal("rows lack their lineage")
 		}
@@ -54,8 +66,8 @@ func readFile(t fatal, s *Survey, f iceberg.DataFile) map[string]stored {
 		}
 		rows.Release()
 	}
-	if f.Count() != r.NumRows() || len(out) != int(r.NumRows()) {
-		t.Fatalf("%d keys in %d rows, the file is said to have %d", len(out), r.NumRows(), f.Count())
+	if f.Count() != int64(len(out)) {
+		t.Fatalf("%d keys in %d rows", len(out), f.Count())
 	}
 	return out
 }

@@ -6,7 +6,12 @@
 //
 // A file either has no _row_id column, and then its rows take the ids that the table gives
 // the file, or it has one that holds the id of every row that existed before and NULL for
-// the others (Iceberg specification, "Row Lineage").
+// the others (Iceberg specification, "Row Lineage"). A file of rewritten rows has both _row_id
+// and _last_updated_sequence_number for every row; others never have the latter, since their
+// rows were last updated when the file was added.
+//
+// Reading and appending take an amount of memory that does not depend on a file's size: one
+// row group is collected for writing, one record is held for reading.
 //
 // Fields carry Iceberg's field ids. Decimals are stored as integers where they fit,
 // as the specification wants. Dictionaries are used only for columns whose values were

@@ -51,6 +51,9 @@ func (l *Layout) FieldIDs() []int {
 	return out
 }
 
+// Arrow gives the Arrow schema of the table's columns.
+func (l *Layout) Arrow() *arrow.Schema { return l.plain.arrow }
+
 // Check reports whether records of the given schema can be written: the same columns with
 // the same types.
 func (l *Layout) Check(s *arrow.Schema) error {

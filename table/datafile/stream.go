@@ -24,7 +24,7 @@ const (
 	readBatchBytes = 8 << 20
 	readFirstRows  = 64
 	// readAhead is what is read of a column at once.
-	readAhead = 1 << 20
+	readAhead = 2 << 20
 )
 
 // Reader reads columns of one data file, whoever wrote it, in the order of its rows. At any
