@@ -52,7 +52,7 @@ func everyValue(t *testing.T, schema *arrow.Schema, n int) arrow.RecordBatch {
 			}
 			if (row+i)%3 == 0 {
 				f.AppendNull()
-			} else if err := f.AppendValueFromString(of[row%len(of)]+zone); err != nil {
+			} else if err := f.AppendValueFromString(of[row%len(of)] + zone); err != nil {
 				t.Fatal(err)
 			}
 		}
