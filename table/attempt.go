@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"cdcd/table/manifest"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 	icetable "github.com/apache/iceberg-go/table"
@@ -164,9 +165,9 @@ func (a *assembly) Open(string) (iceio.File, error) { return nil, errors.ErrUnsu
 func (a *assembly) Remove(string) error { return errors.ErrUnsupported }
 
 // manifest writes one manifest.
-func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(w *iceberg.ManifestWriter) error) (iceberg.ManifestFile, error) {
+func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(w *manifest.Writer) error) (iceberg.ManifestFile, error) {
 	var buf bytes.Buffer
-	w, err := iceberg.NewManifestWriter(a.head.meta.Version(), &buf, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, iceberg.WithManifestWriterContent(kind))
+	w, err := manifest.NewWriter(&buf, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(
 	path := a.names.manifest()
 	a.written[path] = buf.Bytes()
 	a.objects = append(a.objects, object{path, buf.Bytes()})
-	return w.ToManifestFile(path, int64(buf.Len()))
+	return w.File(path, int64(buf.Len())), nil
 }
 
 // manifests writes all manifests of the plan and gives the list's content: what is new
@@ -188,42 +189,46 @@ func (a *assembly) manifests() ([]iceberg.ManifestFile, error) {
 		return err
 	}
 	for _, spec := range a.plan.added {
-		m, err := a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.addFiles(w, spec) })
+		m, err := a.manifest(spec, iceberg.ManifestContentData, func(w *manifest.Writer) error { return a.addFiles(w, spec) })
 		if err := add(m, err); err != nil {
 			return nil, err
 		}
 		a.listing = append(a.listing, IntentManifest{m.FilePath(), m.Length(), spec})
 	}
 	for _, spec := range slices.Sorted(maps.Keys(a.plan.merged)) {
-		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error { return a.mergeData(w, a.plan.merged[spec]) })); err != nil {
+		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *manifest.Writer) error { return a.mergeData(w, a.plan.merged[spec]) })); err != nil {
 			return nil, err
 		}
 	}
 	for _, g := range a.plan.deletes {
-		if err := add(a.manifest(g.spec, iceberg.ManifestContentDeletes, func(w *iceberg.ManifestWriter) error { return a.fillDeletes(w, g) })); err != nil {
+		if err := add(a.manifest(g.spec, iceberg.ManifestContentDeletes, func(w *manifest.Writer) error { return a.fillDeletes(w, g) })); err != nil {
 			return nil, err
 		}
 	}
 	return append(append(out, a.plan.keepData...), a.plan.keepDels...), nil
 }
 
-func (a *assembly) addFiles(w *iceberg.ManifestWriter, spec int32) error {
+func (a *assembly) addFiles(w *manifest.Writer, spec int32) error {
 	for _, f := range a.delta.files {
 		if f.SpecID() != spec {
 			continue
 		}
-		if err := w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &a.id, nil, nil, f)); err != nil {
+		if err := w.Add(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *assembly) mergeData(w *iceberg.ManifestWriter, from []iceberg.ManifestFile) error {
+func (a *assembly) mergeData(w *manifest.Writer, from []iceberg.ManifestFile) error {
 	for _, m := range from {
-		err := eachEntry(m, a.content.fs, func(_ iceberg.ManifestFile, e iceberg.ManifestEntry) error { return w.Existing(e) })
-		if err != nil {
-			return err
+		for e, err := range m.Entries(a.content.fs, true) { // with the row ids that files inherit
+			if err != nil {
+				return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+			}
+			if err := w.Existing(e); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -231,9 +236,9 @@ func (a *assembly) mergeData(w *iceberg.ManifestWriter, from []iceberg.ManifestF
 
 // fillDeletes writes a group of vectors: replaced ones as deleted and added, others as
 // they were, and those of files that had none.
-func (a *assembly) fillDeletes(w *iceberg.ManifestWriter, g *deleteGroup) error {
+func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 	add := func(path string) error {
-		return w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &a.id, nil, nil, a.vectors[path]))
+		return w.Add(a.vectors[path])
 	}
 	for _, m := range g.from {
 		for _, path := range slices.Sorted(maps.Keys(m.live)) {

@@ -1,10 +1,12 @@
 package table
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
+	"cdcd/table/manifest"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 	icetable "github.com/apache/iceberg-go/table"
@@ -63,7 +65,7 @@ func loadContentOf(ctx context.Context, h *Head, s *icetable.Snapshot) (*content
 	if s == nil {
 		return c, nil
 	}
-	manifests, err := s.Manifests(fs)
+	manifests, err := readList(fs, s)
 	if err != nil {
 		return nil, fmt.Errorf("%s: read manifest list: %w", h.Name, err)
 	}
@@ -74,24 +76,52 @@ func loadContentOf(ctx context.Context, h *Head, s *icetable.Snapshot) (*content
 			continue
 		}
 		c.data = append(c.data, m)
-		if err := eachEntry(m, fs, c.addFile); err != nil {
+		if err := eachEntry(fs, m, c.addFile); err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
 	for _, m := range deletes { // after the data files that they name
-		if err := eachEntry(m, fs, c.addDeletion); err != nil {
+		if err := eachEntry(fs, m, c.addDeletion); err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
 	return c, nil
 }
 
-// eachEntry walks the live entries of a manifest.
-func eachEntry(m iceberg.ManifestFile, fs iceio.IO, visit func(iceberg.ManifestFile, iceberg.ManifestEntry) error) error {
-	for e, err := range m.Entries(fs, true) {
-		if err != nil {
-			return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
-		}
+// readList reads the manifest list of a snapshot.
+func readList(fs iceio.IO, s *icetable.Snapshot) ([]iceberg.ManifestFile, error) {
+	raw, err := readObject(fs, s.ManifestList)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.ReadList(raw)
+}
+
+func readObject(fs iceio.IO, path string) ([]byte, error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(f)
+	return raw, errors.Join(err, f.Close())
+}
+
+// eachEntry walks the live entries of a stored manifest.
+func eachEntry(fs iceio.IO, m iceberg.ManifestFile, visit func(iceberg.ManifestFile, manifest.Entry) error) error {
+	raw, err := readObject(fs, m.FilePath())
+	if err != nil {
+		return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+	}
+	return eachEntryOf(raw, m, visit)
+}
+
+// eachEntryOf walks the live entries of a manifest.
+func eachEntryOf(raw []byte, m iceberg.ManifestFile, visit func(iceberg.ManifestFile, manifest.Entry) error) error {
+	entries, err := manifest.Read(m, raw)
+	if err != nil {
+		return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+	}
+	for _, e := range entries {
 		if err := visit(m, e); err != nil {
 			return err
 		}
@@ -99,16 +129,16 @@ func eachEntry(m iceberg.ManifestFile, fs iceio.IO, visit func(iceberg.ManifestF
 	return nil
 }
 
-func (c *content) addFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+func (c *content) addFile(m iceberg.ManifestFile, e manifest.Entry) error {
 	d := e.DataFile()
 	if c.files[d.FilePath()] != nil {
 		return fmt.Errorf("%w: data file %s is listed twice", ErrCorrupt, d.FilePath())
 	}
-	if d.FirstRowID() == nil {
+	if e.FirstRowID == nil {
 		return fmt.Errorf("%w: data file %s has no first row id", ErrCorrupt, d.FilePath())
 	}
 	c.files[d.FilePath()] = &dataFile{
-		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *d.FirstRowID(),
+		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *e.FirstRowID,
 		sequence: e.SequenceNum(), partition: d.Partition(), manifest: m.FilePath(),
 	}
 	c.sums.Files++
@@ -117,7 +147,7 @@ func (c *content) addFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error
 	return nil
 }
 
-func (c *content) addDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+func (c *content) addDeletion(m iceberg.ManifestFile, e manifest.Entry) error {
 	d := e.DataFile()
 	ref := d.ReferencedDataFile()
 	if d.ContentType() != iceberg.EntryContentPosDeletes || d.FileFormat() != iceberg.PuffinFile || ref == nil {
@@ -130,7 +160,7 @@ func (c *content) addDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry) e
 	case f.deleted != nil:
 		return fmt.Errorf("%w: two deletion vectors for %s", ErrCorrupt, *ref)
 	}
-	f.deleted = &deletion{entry: e, manifest: m.FilePath()}
+	f.deleted = &deletion{entry: e.ManifestEntry, manifest: m.FilePath()}
 	c.sums.DeleteFiles++
 	c.sums.DeletedRows += d.Count()
 	dm := c.deletes[m.FilePath()]
@@ -160,9 +190,9 @@ func (c *content) bits(f *dataFile) (*bitmap, error) {
 
 // follow turns the content into that of the snapshot that an attempt made. The attempt's
 // own manifests are decoded again, so that what readers inherit (sequence numbers, row ids)
-// is the library's doing, and not a second opinion of ours.
+// is what a load would find, and not a second opinion.
 func (c *content) follow(a *Attempt) error {
-	list, err := iceberg.ReadManifestList(bytes.NewReader(a.list))
+	list, err := manifest.ReadList(a.list)
 	if err != nil {
 		return err
 	}
@@ -184,7 +214,7 @@ func (c *content) follow(a *Attempt) error {
 			c.deletes[m.FilePath()] = &deleteManifest{file: m, live: old.live}
 			continue
 		}
-		err := a.eachWritten(m, func(m iceberg.ManifestFile, e iceberg.ManifestEntry) error { return c.placeDeletion(m, e, a.bits) })
+		err := a.eachWritten(m, func(m iceberg.ManifestFile, e manifest.Entry) error { return c.placeDeletion(m, e, a.bits) })
 		if err != nil {
 			return err
 		}
@@ -194,25 +224,16 @@ func (c *content) follow(a *Attempt) error {
 
 // eachWritten walks the live entries of a manifest that the attempt wrote; others are
 // passed over.
-func (a *Attempt) eachWritten(m iceberg.ManifestFile, visit func(iceberg.ManifestFile, iceberg.ManifestEntry) error) error {
+func (a *Attempt) eachWritten(m iceberg.ManifestFile, visit func(iceberg.ManifestFile, manifest.Entry) error) error {
 	raw := a.written[m.FilePath()]
 	if raw == nil {
 		return nil
 	}
-	entries, err := iceberg.ReadManifest(m, bytes.NewReader(raw), true)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := visit(m, e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachEntryOf(raw, m, visit)
 }
 
 // placeFile notes where a file is listed now; new files are added.
-func (c *content) placeFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+func (c *content) placeFile(m iceberg.ManifestFile, e manifest.Entry) error {
 	if f := c.files[e.DataFile().FilePath()]; f != nil {
 		f.manifest = m.FilePath()
 		return nil
@@ -221,7 +242,7 @@ func (c *content) placeFile(m iceberg.ManifestFile, e iceberg.ManifestEntry) err
 }
 
 // placeDeletion notes where a vector is listed now. Positions that are known are kept.
-func (c *content) placeDeletion(m iceberg.ManifestFile, e iceberg.ManifestEntry, known map[string]*bitmap) error {
+func (c *content) placeDeletion(m iceberg.ManifestFile, e manifest.Entry, known map[string]*bitmap) error {
 	ref := e.DataFile().ReferencedDataFile()
 	if ref == nil || c.files[*ref] == nil {
 		return fmt.Errorf("%w: a deletion vector of our own names no live file", ErrCorrupt)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cdcd/capture"
+	"cdcd/table/manifest"
 	"github.com/apache/iceberg-go"
 )
 
@@ -191,7 +192,7 @@ func (t *Table) listed(ctx context.Context, i Intent) (map[string]iceberg.DataFi
 	fs := t.head.store.IO(ctx)
 	for _, m := range i.Manifest {
 		file := iceberg.NewManifestFile(t.head.meta.Version(), m.Path, m.Bytes, m.Spec, i.Snapshot).Build()
-		err := eachEntry(file, fs, func(_ iceberg.ManifestFile, e iceberg.ManifestEntry) error {
+		err := eachEntry(fs, file, func(_ iceberg.ManifestFile, e manifest.Entry) error {
 			out[e.DataFile().FilePath()] = e.DataFile()
 			return nil
 		})
