@@ -2,7 +2,6 @@ package commit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +22,7 @@ import (
 // what it has read: the objects of a store never change.
 type reader struct {
 	w         *world
+	lists     map[string][]iceberg.ManifestFile
 	manifests map[string][]iceberg.ManifestEntry
 	vectors   map[string]*dv.RoaringPositionBitmap
 	files     map[string][]stored
@@ -37,18 +37,18 @@ type stored struct {
 }
 
 func newReader(w *world) *reader {
-	return &reader{w, map[string][]iceberg.ManifestEntry{}, map[string]*dv.RoaringPositionBitmap{}, map[string][]stored{}, map[int64]bool{}}
+	return &reader{w, map[string][]iceberg.ManifestFile{}, map[string][]iceberg.ManifestEntry{}, map[string]*dv.RoaringPositionBitmap{}, map[string][]stored{}, map[int64]bool{}}
 }
 
 // of gives a reader of another world that has the same objects and more.
 func (r *reader) of(w *world) *reader {
-	return &reader{w, maps.Clone(r.manifests), maps.Clone(r.vectors), maps.Clone(r.files), maps.Clone(r.right)}
+	return &reader{w, maps.Clone(r.lists), maps.Clone(r.manifests), maps.Clone(r.vectors), maps.Clone(r.files), maps.Clone(r.right)}
 }
 
 // entries gives the live data files and deletion vectors of a snapshot.
 func (r *reader) entries(s *icetable.Snapshot) (data []iceberg.DataFile, vectors map[string]iceberg.DataFile, err error) {
 	io := r.w.store.IO(context.Background())
-	manifests, err := s.Manifests(io)
+	manifests, err := r.list(s)
 	if err != nil {
 		return nil, nil, violation{"I9", err.Error()}
 	}
@@ -88,6 +88,21 @@ func (r *reader) entries(s *icetable.Snapshot) (data []iceberg.DataFile, vectors
 		}
 	}
 	return data, vectors, nil
+}
+
+// list gives the manifests of a snapshot, whose list must be there, read before or not.
+func (r *reader) list(s *icetable.Snapshot) ([]iceberg.ManifestFile, error) {
+	io := r.w.store.IO(context.Background())
+	if r.lists[s.ManifestList] == nil {
+		manifests, err := s.Manifests(io)
+		r.lists[s.ManifestList] = manifests
+		return manifests, err
+	}
+	f, err := io.Open(s.ManifestList)
+	if err != nil {
+		return nil, err
+	}
+	return r.lists[s.ManifestList], f.Close()
 }
 
 // vector gives the deleted positions of a data file.
@@ -368,26 +383,4 @@ func (r *reader) cuts(metas map[string]icetable.Metadata) error {
 		}
 	}
 	return nil
-}
-
-// parseLoad gives the ranges that a Mark counts as loaded.
-func parseLoad(text string) ([]capture.Range, error) {
-	var l table.Load
-	if err := json.Unmarshal([]byte(text), &l); err != nil {
-		return nil, err
-	}
-	if l.Complete {
-		return []capture.Range{{}}, nil
-	}
-	return l.Done, nil
-}
-
-// count gives the number of transactions in a position without holes.
-func (w *world) count(p capture.Position) (int, bool) {
-	for n := range len(w.server.log) + 1 {
-		if w.server.position(n).Equal(p) {
-			return n, true
-		}
-	}
-	return 0, false
 }

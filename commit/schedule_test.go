@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
 )
 
 // schedule is what happens on the network while a pipeline is run from its beginning, stopped,
@@ -301,4 +305,26 @@ func (w *world) joinRival() {
 	if err != nil {
 		w.violated("end", "the daemon that took over ended with %v", err)
 	}
+}
+
+// parseLoad gives the ranges that a Mark counts as loaded.
+func parseLoad(text string) ([]capture.Range, error) {
+	var l table.Load
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		return nil, err
+	}
+	if l.Complete {
+		return []capture.Range{{}}, nil
+	}
+	return l.Done, nil
+}
+
+// count gives the number of transactions in a position without holes.
+func (w *world) count(p capture.Position) (int, bool) {
+	for n := range len(w.server.log) + 1 {
+		if w.server.position(n).Equal(p) {
+			return n, true
+		}
+	}
+	return 0, false
 }

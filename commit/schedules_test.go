@@ -68,7 +68,7 @@ func elsewhere(t *testing.T, env ...string) ([]byte, error) {
 		}
 	})
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), append(env, inBubble+"="+t.Name(), "GOGC=400")...)
+	cmd.Env = append(os.Environ(), append(env, inBubble+"="+t.Name(), "GOGC=1600")...)
 	return cmd.CombinedOutput()
 }
 

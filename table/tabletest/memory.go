@@ -233,8 +233,11 @@ func (m *Memory) spoil(now icetable.Metadata, updates []icetable.Update) []iceta
 			Type     icetable.RefType `json:"type"`
 			Snapshot int64            `json:"snapshot-id"`
 		}
-		b, err := json.Marshal(u)
-		isRef := err == nil && u.Action() == icetable.UpdateSetSnapshotRef && json.Unmarshal(b, &ref) == nil
+		isRef := false
+		if u.Action() == icetable.UpdateSetSnapshotRef && (m.Faults.DropTags || m.Faults.IgnoreRefs) {
+			b, err := json.Marshal(u)
+			isRef = err == nil && json.Unmarshal(b, &ref) == nil
+		}
 		switch {
 		case isRef && ref.Type == icetable.TagRef && (m.Faults.DropTags || m.Faults.IgnoreRefs):
 		case isRef && m.Faults.IgnoreRefs:
