@@ -68,13 +68,13 @@ func (h *Head) Retains(snapshot int64) bool { return h.meta.SnapshotByID(snapsho
 // changed.
 type Evidence struct {
 	Marked
-	// Compare says that main's history does not lead to the Mark: it is main's only if
-	// main's rows are those of the Mark's snapshot.
+	// Compare says that the Mark's snapshot is not main's: others rewrote it, or main's history
+	// does not lead there. The Mark is main's only if main's rows are those of that snapshot.
 	Compare bool
 }
 
 // Evidence looks for a Mark that main may stand for: the newest in its history with nothing
-// but rewrites in front; else that of the tag's snapshot, by comparison.
+// but rewrites in front; else that of the tag's snapshot.
 func (h *Head) Evidence() (Evidence, error) {
 	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
 		m, ok, err := markOf(s)
@@ -82,7 +82,7 @@ func (h *Head) Evidence() (Evidence, error) {
 			return Evidence{}, fmt.Errorf("%s: %w", h.Name, err)
 		}
 		if ok {
-			return Evidence{Marked: Marked{s.SnapshotID, m}}, nil
+			return Evidence{Marked: Marked{s.SnapshotID, m}, Compare: s.SnapshotID != h.Snapshot}, nil
 		}
 		if s.Summary == nil || s.Summary.Operation != icetable.OpReplace {
 			break

@@ -53,7 +53,7 @@ func (s *sqlTables) commit(ctx context.Context, lib catalog.Catalog, ident iceta
 		return lib.CommitTable(ctx, ident, reqs, updates)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, "", untouched{err, ErrUnavailable}
 	}
 	version, ok := metadataVersion(base.location)
 	if !ok || base.meta.Properties().Get(icetable.MetadataCompressionKey, icetable.MetadataCompressionDefault) != icetable.MetadataCompressionCodecNone {
@@ -66,13 +66,13 @@ func (s *sqlTables) commit(ctx context.Context, lib catalog.Catalog, ident iceta
 	}
 	next := located{}
 	if next.meta, err = icetable.UpdateTableMetadata(base.meta, updates, base.location); err != nil {
-		return nil, "", err
+		return nil, "", untouched{err, ErrMalformed}
 	}
 	if next.meta.Equals(base.meta) {
 		return base.meta, base.location, nil
 	}
 	if next.location, err = writeMetadata(ctx, next.meta, version+1); err != nil {
-		return nil, "", err
+		return nil, "", untouched{err, ErrUnavailable}
 	}
 	if err := s.move(ctx, n, base.location, next.location); err != nil {
 		return nil, "", err
@@ -80,6 +80,15 @@ func (s *sqlTables) commit(ctx context.Context, lib catalog.Catalog, ident iceta
 	s.known.put(n, next)
 	return next.meta, next.location, nil
 }
+
+// untouched is an error before the catalog was asked for anything: the table is as it was.
+type untouched struct {
+	error
+	kind error
+}
+
+// Unwrap gives the cause, and what the error is to those who offer a commit for others.
+func (u untouched) Unwrap() []error { return []error{u.error, u.kind} }
 
 // base gives the metadata that a commit starts from.
 func (s *sqlTables) base(ctx context.Context, lib catalog.Catalog, n Name, ident icetable.Identifier) (located, error) {

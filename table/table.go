@@ -90,7 +90,7 @@ func Create(ctx context.Context, cfg Config, n Name, s Source, location string) 
 		"format-version": "3", keyPipeline: cfg.Pipeline, keySource: source,
 		"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read", "write.merge.mode": "merge-on-read",
 		"write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": fmt.Sprint(previousVersions),
-		"commit.retry.num-retries": "0", "write.parquet.compression-codec": "zstd",
+		"write.parquet.compression-codec": "zstd",
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", n, err)
@@ -118,7 +118,7 @@ func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
 	if err := t.layout.Check(expected); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrForeignShape, err)
 	}
-	if t.content, err = loadContent(ctx, h); err != nil {
+	if t.content, err = loadChecked(ctx, h); err != nil {
 		return nil, err
 	}
 	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h), h.follows)
@@ -253,7 +253,7 @@ func (a *Attempt) Landed(h *Head) bool {
 
 // Refresh moves the table to another head, loading all of it.
 func (t *Table) Refresh(ctx context.Context, h *Head) error {
-	c, err := loadContent(ctx, h)
+	c, err := loadChecked(ctx, h)
 	if err != nil {
 		return err
 	}

@@ -322,5 +322,8 @@ func (c *compaction) list(io fileio.IO, path string, manifest iceberg.ManifestFi
 	}
 	rows := *w.NextRowID() - *s.FirstRowID
 	s.ManifestList, s.AddedRows = path, &rows
+	s.Summary.Properties = iceberg.Properties{
+		"total-records": fmt.Sprint(len(c.ids)), "total-data-files": fmt.Sprint(manifest.AddedDataFiles()), "total-delete-files": "0", "total-position-deletes": "0",
+	}
 	return io.WriteFile(path, content.Bytes())
 }
