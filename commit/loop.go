@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cdcd/capture"
+	"cdcd/table"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -116,6 +117,8 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			a.job.member.load.arrive(a)
 		case s := <-l.settlings:
 			l.onSettling(s, time.Now())
+		case n := <-l.p.cfg.Rewrites:
+			l.onRewrite(n)
 		case d := <-l.p.demands:
 			l.onDemand(d, time.Now())
 		case now := <-ticker.C:
@@ -245,19 +248,28 @@ func (l *loop) reachedEnd() bool {
 }
 
 // lagging gives the tables whose position is to be committed though nothing changed in
-// them: because it has stood still for too long, or because this is the end.
+// them: because it has stood still for too long, others rewrote the table, or this is the end.
 func (l *loop) lagging(now time.Time) []*member {
 	var out []*member
 	ending := l.draining || l.reachedEnd()
 	for _, m := range l.members {
-		if m.behind.IsZero() || l.epoch.shares[m] != nil {
+		if l.epoch.shares[m] != nil {
 			continue
 		}
-		if ending || now.Sub(m.behind) >= l.p.cfg.MaxLag {
+		if late := !m.behind.IsZero() && (ending || now.Sub(m.behind) >= l.p.cfg.MaxLag); late || m.unmarked {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// onRewrite notes a table that others have rewritten.
+func (l *loop) onRewrite(n table.Name) {
+	for _, m := range l.members {
+		if m.Lake == n {
+			m.unmarked = true
+		}
+	}
 }
 
 func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*member) {
@@ -265,9 +277,11 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 	var tasks []task
 	for m, s := range e.shares {
 		tasks = append(tasks, task{m, s, m.load.mark()})
+		m.unmarked = false
 	}
 	for _, m := range also {
 		tasks = append(tasks, task{m, nil, m.load.mark()})
+		m.unmarked = false
 	}
 	l.epoch = newEpoch(e.number+1, e.end)
 	l.working, l.inFlight = true, e.began

@@ -161,3 +161,42 @@ func TestRunRefusesTwoTimelines(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestRewriteIsFollowedAtOnce: a table that nothing changes gets a Mark behind another program's
+// rewrite while the pipeline runs, once, where it is told of it.
+func TestRewriteIsFollowedAtOnce(t *testing.T) {
+	l := newLab(t, 45, "a", "idle")
+	l.churn(10)
+	l.mustRun()
+	rewrites := make(chan table.Name, 1)
+	cfg := l.cfg
+	cfg.Members, cfg.Rewrites = l.members(), rewrites
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx, nil) }()
+	before := l.head("idle").Mark.Position
+	l.rewritten("idle", icetable.OpReplace)
+	rewrites <- l.head("idle").Name
+	for deadline := time.Now().Add(10 * time.Second); !l.head("idle").Marked(); {
+		if time.Now().After(deadline) {
+			t.Fatal("the rewrite is not followed by a Mark")
+		}
+		_ = pause(ctx, 5*time.Millisecond)
+	}
+	if h := l.head("idle"); !h.Mark.Position.Covers(before) {
+		t.Errorf("position %s, was %s", h.Mark.Position, before)
+	}
+	marks := len(l.head("idle").History())
+	_ = pause(ctx, 3*tick)
+	if now := len(l.head("idle").History()); now != marks {
+		t.Errorf("%d more commits while nothing happened", now-marks)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
