@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"time"
 
+	"cdcd/cmd/cdcd/config"
 	"cdcd/commit"
+	"cdcd/table"
 	"cdcd/table/catalogserver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -38,17 +41,53 @@ func (s *serveCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	defer lake.Close()
-	l, err := net.Listen("tcp", cfg.CatalogEndpoint.Listen)
+	l, err := listenCatalog(cfg.CatalogEndpoint)
 	if err != nil {
-		return coded{exitLater, fmt.Errorf("catalog endpoint: %w", err)}
+		return err
 	}
-	logger.Info("serving the catalog", "uri", "http://"+l.Addr().String())
+	scheme := "http://"
+	if cfg.CatalogEndpoint.TLS.Cert != "" {
+		scheme = "https://"
+	}
+	logger.Info("serving the catalog", "uri", scheme+l.Addr().String(), "writable", cfg.CatalogEndpoint.Writable)
 	g, gctx := errgroup.WithContext(ctx)
-	serveHTTP(gctx, g, l, catalogserver.New(lake, readerDefaults(cfg.Warehouse), logger))
+	serveHTTP(gctx, g, l, catalogHandler(cfg, lake, nil, logger))
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return nil
+}
+
+// listenCatalog binds the catalog's endpoint, whose connections are encrypted where there is a
+// certificate.
+func listenCatalog(e config.CatalogEndpoint) (net.Listener, error) {
+	if e.NeedsToken() && e.Token == "" {
+		return nil, coded{exitHuman, errors.New("catalog_endpoint.token is empty, and the endpoint is writable or reached by other machines")}
+	}
+	var certificates []tls.Certificate
+	if e.TLS.Cert != "" {
+		c, err := tls.LoadX509KeyPair(e.TLS.Cert, e.TLS.Key)
+		if err != nil {
+			return nil, coded{exitHuman, fmt.Errorf("catalog_endpoint.tls: %w", err)}
+		}
+		certificates = append(certificates, c)
+	}
+	l, err := net.Listen("tcp", e.Listen)
+	if err != nil {
+		return nil, coded{exitLater, fmt.Errorf("catalog endpoint: %w", err)}
+	}
+	if len(certificates) == 0 {
+		return l, nil
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: certificates, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}), nil
+}
+
+// catalogHandler answers the catalog's endpoint.
+func catalogHandler(c config.Config, lake *lakehouse, rewrites chan<- table.Name, logger *slog.Logger) http.Handler {
+	return catalogserver.New(lake, catalogserver.Config{
+		Defaults: readerDefaults(c.Warehouse), Writable: c.CatalogEndpoint.Writable, Token: c.CatalogEndpoint.Token.Reveal(), Protected: config.ControlNamespace,
+		Rewrites: rewrites,
+	}, logger)
 }
 
 const (
@@ -91,13 +130,13 @@ func (l *listeners) serve(ctx context.Context, g *errgroup.Group) {
 // listen binds the daemon's sockets.
 func (d *daemon) listen(lake *lakehouse) (*listeners, error) {
 	l := &listeners{handlers: map[net.Listener]http.Handler{}}
-	bind := func(what, network, address string, h http.Handler) error {
+	bind := func(what, address string, h http.Handler, listen func() (net.Listener, error)) error {
 		if address == "" {
 			return nil
 		}
-		ln, err := net.Listen(network, address)
+		ln, err := listen()
 		if err != nil {
-			return coded{exitLater, fmt.Errorf("%s: %w", what, err)}
+			return err
 		}
 		l.handlers[ln] = h
 		d.logger.Info("listening", "for", what, "address", ln.Addr().String())
@@ -107,9 +146,10 @@ func (d *daemon) listen(lake *lakehouse) (*listeners, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	err := errors.Join(
-		bind("control socket", "unix", d.cfg.Control.Socket, d.controlHandler()),
-		bind("catalog endpoint", "tcp", d.cfg.CatalogEndpoint.Listen, catalogserver.New(lake, readerDefaults(d.cfg.Warehouse), d.logger.With(componentKey, componentCatalog))),
-		bind("http", "tcp", d.cfg.HTTP.Listen, d.httpHandler()),
+		bind("control socket", d.cfg.Control.Socket, d.controlHandler(), plainly("control socket", "unix", d.cfg.Control.Socket)),
+		bind("catalog endpoint", d.cfg.CatalogEndpoint.Listen, catalogHandler(d.cfg, lake, d.rewrites, d.logger.With(componentKey, componentCatalog)),
+			func() (net.Listener, error) { return listenCatalog(d.cfg.CatalogEndpoint) }),
+		bind("http", d.cfg.HTTP.Listen, d.httpHandler(), plainly("http", "tcp", d.cfg.HTTP.Listen)),
 	)
 	if err == nil {
 		err = os.Chmod(d.cfg.Control.Socket, 0o660)
@@ -121,6 +161,17 @@ func (d *daemon) listen(lake *lakehouse) (*listeners, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// plainly binds a socket without encryption.
+func plainly(what, network, address string) func() (net.Listener, error) {
+	return func() (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		if err != nil {
+			return nil, coded{exitLater, fmt.Errorf("%s: %w", what, err)}
+		}
+		return l, nil
+	}
 }
 
 // controlHandler answers the control socket.

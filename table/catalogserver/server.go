@@ -2,6 +2,8 @@ package catalogserver
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -15,17 +17,33 @@ import (
 
 // Catalog is what is served; table.Embedded is one.
 type Catalog interface {
+	table.Committer
 	Namespaces(ctx context.Context) ([]string, error)
 	TableNames(ctx context.Context, namespace string) ([]string, error)
 	Metadata(ctx context.Context, n table.Name) (location string, content []byte, ok bool, err error)
 }
 
+// Config says how a catalog is served.
+type Config struct {
+	// Defaults are properties that clients use where they have none of their own, such as
+	// where the tables' files are; they are no secrets.
+	Defaults map[string]string
+	// Writable lets other programs maintain the tables.
+	Writable bool
+	// Token is what clients have to show; "" lets everybody in.
+	Token string
+	// Protected is a namespace that only reads are allowed in.
+	Protected string
+	// Rewrites is told of tables that clients have rewritten, where it has room. Nil: nobody is.
+	Rewrites chan<- table.Name
+}
+
 // Server answers requests of Iceberg's REST protocol.
 type Server struct {
-	catalog  Catalog
-	defaults map[string]string
-	logger   *slog.Logger
-	mux      *http.ServeMux
+	catalog Catalog
+	cfg     Config
+	logger  *slog.Logger
+	mux     *http.ServeMux
 }
 
 // routes are what the server answers. Clients ask only for what it lists in its config.
@@ -34,30 +52,51 @@ const (
 	routeNamespace  = "GET /v1/namespaces/{namespace}"
 	routeTables     = "GET /v1/namespaces/{namespace}/tables"
 	routeTable      = "GET /v1/namespaces/{namespace}/tables/{table}"
+	routeMetrics    = "POST /v1/namespaces/{namespace}/tables/{table}/metrics"
+	routeCommit     = "POST /v1/namespaces/{namespace}/tables/{table}" // where it is writable
 )
 
-// New returns a server of a catalog. The defaults are properties that clients use where they
-// have none of their own, such as where the tables' files are; they are no secrets.
-func New(c Catalog, defaults map[string]string, logger *slog.Logger) *Server {
-	if defaults == nil {
-		defaults = map[string]string{} // and not a null in JSON
+// New returns a server of a catalog.
+func New(c Catalog, cfg Config, logger *slog.Logger) *Server {
+	if cfg.Defaults == nil {
+		cfg.Defaults = map[string]string{} // and not a null in JSON
 	}
-	s := &Server{catalog: c, defaults: defaults, logger: logger, mux: http.NewServeMux()}
+	s := &Server{catalog: c, cfg: cfg, logger: logger, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /v1/config", s.config)
 	s.mux.HandleFunc(routeNamespaces, s.namespaces)
 	s.mux.HandleFunc(routeNamespace, s.namespace)
 	s.mux.HandleFunc(routeTables, s.tables)
 	s.mux.HandleFunc(routeTable, s.table)
 	s.mux.HandleFunc("GET /v1/namespaces/{namespace}/views", s.views)
-	s.mux.HandleFunc("POST /v1/namespaces/{namespace}/tables/{table}/metrics", func(w http.ResponseWriter, _ *http.Request) {
+	s.mux.HandleFunc(routeMetrics, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent) // readers report how long their scans took
 	})
+	if cfg.Writable {
+		s.mux.HandleFunc(routeCommit, s.commit)
+	}
 	s.mux.HandleFunc("/", s.other)
 	return s
 }
 
-// ServeHTTP answers a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP answers a request of a client that shows the token.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.admits(r.Header.Get("Authorization")) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		s.refuse(w, http.StatusUnauthorized, "NotAuthorizedException", "This catalog wants a bearer token: catalog_endpoint.token of its configuration")
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// admits compares what a client shows with the token. How long it takes tells nothing of the
+// token, its length included.
+func (s *Server) admits(authorization string) bool {
+	if s.cfg.Token == "" {
+		return true
+	}
+	shown, ours := sha256.Sum256([]byte(authorization)), sha256.Sum256([]byte("Bearer "+s.cfg.Token))
+	return subtle.ConstantTimeCompare(shown[:], ours[:]) == 1
+}
 
 // answer writes a JSON document.
 func (s *Server) answer(w http.ResponseWriter, code int, body any) {
@@ -86,13 +125,17 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
+	routes := []string{routeNamespaces, routeNamespace, routeTables, routeTable, routeMetrics}
+	if s.cfg.Writable {
+		routes = append(routes, routeCommit)
+	}
 	var endpoints []string
-	for _, r := range []string{routeNamespaces, routeNamespace, routeTables, routeTable} {
+	for _, r := range routes {
 		method, path, _ := strings.Cut(r, " ")
 		path = strings.Replace(path, "/v1/", "/v1/{prefix}/", 1)
 		endpoints = append(endpoints, method+" "+path)
 	}
-	s.answer(w, http.StatusOK, map[string]any{"defaults": s.defaults, "overrides": map[string]string{}, "endpoints": endpoints})
+	s.answer(w, http.StatusOK, map[string]any{"defaults": s.cfg.Defaults, "overrides": map[string]string{}, "endpoints": endpoints})
 }
 
 func (s *Server) namespaces(w http.ResponseWriter, r *http.Request) {
@@ -157,12 +200,8 @@ func (s *Server) views(w http.ResponseWriter, r *http.Request) {
 func (s *Server) table(w http.ResponseWriter, r *http.Request) {
 	n := table.Name{Namespace: r.PathValue("namespace"), Table: r.PathValue("table")}
 	location, content, ok, err := s.catalog.Metadata(r.Context(), n)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if !ok {
-		s.refuse(w, http.StatusNotFound, "NoSuchTableException", fmt.Sprintf("Table does not exist: %s", n))
+	if err != nil || !ok {
+		s.missing(w, r, n, err)
 		return
 	}
 	tag := etag(location)
@@ -183,9 +222,12 @@ func etag(location string) string {
 
 // other answers everything that is not served.
 func (s *Server) other(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		s.refuse(w, http.StatusNotFound, "NotFoundException", fmt.Sprintf("Not served: %s", r.URL.Path))
-		return
+	case s.cfg.Writable:
+		s.refuse(w, http.StatusForbidden, "ForbiddenException", "This catalog takes commits of maintenance to single tables, and nothing else: tables and namespaces are made, changed and dropped by replication")
+	default:
+		s.refuse(w, http.StatusForbidden, "ForbiddenException", "This catalog is read-only: the tables are written by replication")
 	}
-	s.refuse(w, http.StatusForbidden, "ForbiddenException", "This catalog is read-only: the tables are written by replication")
 }

@@ -11,10 +11,15 @@ import (
 	"testing"
 
 	"cdcd/table"
+	icetable "github.com/apache/iceberg-go/table"
 )
 
-// fakeCatalog has one namespace with one table.
+// fakeCatalog has one namespace with one table. Commits to it end in an error.
 type fakeCatalog struct{ err error }
+
+func (f fakeCatalog) CommitTable(context.Context, icetable.Identifier, []icetable.Requirement, []icetable.Update) (icetable.Metadata, string, error) {
+	return nil, "", f.err
+}
 
 func (f fakeCatalog) Namespaces(context.Context) ([]string, error) { return []string{"shop"}, f.err }
 
@@ -31,12 +36,17 @@ func (f fakeCatalog) Metadata(_ context.Context, n table.Name) (string, []byte, 
 
 func ask(t *testing.T, c Catalog, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+	return send(t, New(c, Config{}, slog.New(slog.DiscardHandler)), method, path, "", header...)
+}
+
+func send(t *testing.T, s *Server, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	New(c, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	s.ServeHTTP(w, r)
 	return w
 }
 

@@ -63,15 +63,6 @@ func canonListen(listen string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// canonLoopback is canonListen for a listener that must stay on this machine.
-func canonLoopback(listen string) (string, error) {
-	listen, err := canonListen(listen)
-	if host, _, ok := splitPort(listen); ok && !isLoopback(host) {
-		return "", errors.New("only loopback addresses (127.0.0.0/8, ::1, localhost) work in this version")
-	}
-	return listen, err
-}
-
 // splitPort splits host:port and gives the port its shortest form.
 func splitPort(address string) (host, port string, ok bool) {
 	host, port, err := net.SplitHostPort(address)

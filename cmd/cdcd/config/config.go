@@ -18,21 +18,21 @@ const (
 
 // Config is the whole configuration of one daemon.
 type Config struct {
-	Pipeline        string      `yaml:"pipeline" check:"required"` // names the pipeline; [a-z0-9][a-z0-9_-]{0,62}
-	Source          Source      `yaml:"source"`
-	Tables          []TableRule `yaml:"tables" check:"required"`
-	Namespace       string      `yaml:"namespace" check:"required"` // template of the namespace of a default target
-	Types           Types       `yaml:"types"`
-	State           string      `yaml:"state" check:"required"` // absolute directory of local state
-	Warehouse       Warehouse   `yaml:"warehouse"`
-	Catalog         Catalog     `yaml:"catalog"`
-	CatalogEndpoint Endpoint    `yaml:"catalog_endpoint"`
-	HTTP            Endpoint    `yaml:"http"`
-	Control         Control     `yaml:"control"`
-	Commit          Commit      `yaml:"commit"`
-	Load            Loading     `yaml:"load"`
-	Memory          Memory      `yaml:"memory"`
-	Log             Log         `yaml:"log"`
+	Pipeline        string          `yaml:"pipeline" check:"required"` // names the pipeline; [a-z0-9][a-z0-9_-]{0,62}
+	Source          Source          `yaml:"source"`
+	Tables          []TableRule     `yaml:"tables" check:"required"`
+	Namespace       string          `yaml:"namespace" check:"required"` // template of the namespace of a default target
+	Types           Types           `yaml:"types"`
+	State           string          `yaml:"state" check:"required"` // absolute directory of local state
+	Warehouse       Warehouse       `yaml:"warehouse"`
+	Catalog         Catalog         `yaml:"catalog"`
+	CatalogEndpoint CatalogEndpoint `yaml:"catalog_endpoint"`
+	HTTP            Endpoint        `yaml:"http"`
+	Control         Control         `yaml:"control"`
+	Commit          Commit          `yaml:"commit"`
+	Load            Loading         `yaml:"load"`
+	Memory          Memory          `yaml:"memory"`
+	Log             Log             `yaml:"log"`
 
 	// origins holds the place of every key that a file sets; "" is the main file.
 	origins map[string]Place
@@ -76,6 +76,27 @@ type Endpoint struct {
 	Listen string `yaml:"listen"` // host:port; "" is off
 }
 
+// CatalogEndpoint is the listener of the catalog that readers connect to.
+type CatalogEndpoint struct {
+	Listen   string      `yaml:"listen"`   // host:port; "" is off
+	Writable bool        `yaml:"writable"` // takes commits of maintenance
+	Token    Secret      `yaml:"token"`    // that clients have to show; "": none
+	TLS      EndpointTLS `yaml:"tls"`
+}
+
+// NeedsToken reports whether the endpoint may not let everybody in: who reaches it could
+// change tables, or comes from another machine.
+func (e CatalogEndpoint) NeedsToken() bool {
+	host, _, ok := splitPort(e.Listen)
+	return ok && (e.Writable || !isLoopback(host))
+}
+
+// EndpointTLS is the certificate that a listener shows. Paths are absolute.
+type EndpointTLS struct {
+	Cert string `yaml:"cert"` // "": no encryption
+	Key  string `yaml:"key"`
+}
+
 // Control is the unix socket for commands to the running daemon.
 type Control struct {
 	Socket string `yaml:"socket"` // absolute path
@@ -112,7 +133,7 @@ func Default() Config {
 		Namespace:       "{schema}",
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
 		Catalog:         Catalog{Type: CatalogEmbedded},
-		CatalogEndpoint: Endpoint{Listen: "127.0.0.1:8181"},
+		CatalogEndpoint: CatalogEndpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
 		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 64 << 20},
 		Load:            Loading{Connections: 2},

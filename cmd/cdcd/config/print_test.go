@@ -61,6 +61,11 @@ catalog:
   vended_credentials: false # default
 catalog_endpoint:
   listen: "127.0.0.1:8181" # default
+  writable: false # default
+  token: "" # default
+  tls:
+    cert: "" # default
+    key: "" # default
 http:
   listen: "127.0.0.1:8080" # default
 control:

@@ -133,12 +133,12 @@ func (s *settler) tls() {
 	}
 }
 
-// endpoints settles the listeners. The catalog hands out table locations to whoever asks,
-// so it stays on this machine.
+// endpoints settles the listeners.
 func (s *settler) endpoints() {
 	catalog, http := &s.cfg.CatalogEndpoint, &s.cfg.HTTP
-	s.canon("catalog_endpoint.listen", &catalog.Listen, canonLoopback)
+	s.canon("catalog_endpoint.listen", &catalog.Listen, canonListen)
 	s.canon("http.listen", &http.Listen, canonListen)
+	s.catalogEndpoint()
 	host, port, ok := splitPort(http.Listen)
 	if ok && !isLoopback(host) {
 		s.warnings = append(s.warnings, Warning{s.cfg.place("http.listen"), "http.listen", "the status page and the metrics can be read from other machines"})
