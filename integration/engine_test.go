@@ -39,10 +39,10 @@ var (
 const enginePatience = 3 * time.Minute
 
 // startEngine starts an engine on the catalog behind a URI. It ends with the test.
-func startEngine(t testing.TB, name, uri string) *engine {
+func startEngine(t testing.TB, name, uri string, env ...string) *engine {
 	t.Helper()
 	cmd := exec.Command("engines/query", name, uri, "-")
-	cmd.Env = append(os.Environ(), "CDCD_CACHE="+cacheDir())
+	cmd.Env = append(append(os.Environ(), "CDCD_CACHE="+cacheDir()), env...)
 	if name == "trino" {
 		startTrino(t)
 		cmd.Env = append(cmd.Env, fmt.Sprintf("TRINO_PORT=%d", trinoPort))
