@@ -117,8 +117,8 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			a.job.member.load.arrive(a)
 		case s := <-l.settlings:
 			l.onSettling(s, time.Now())
-		case n := <-l.p.cfg.Rewrites:
-			l.onRewrite(n)
+		case n := <-l.p.cfg.Touched:
+			l.onTouched(n)
 		case d := <-l.p.demands:
 			l.onDemand(d, time.Now())
 		case now := <-ticker.C:
@@ -248,7 +248,7 @@ func (l *loop) reachedEnd() bool {
 }
 
 // lagging gives the tables whose position is to be committed though nothing changed in
-// them: because it has stood still for too long, others rewrote the table, or this is the end.
+// them: because it has stood still for too long, others changed its snapshots, or this is the end.
 func (l *loop) lagging(now time.Time) []*member {
 	var out []*member
 	ending := l.draining || l.reachedEnd()
@@ -256,18 +256,19 @@ func (l *loop) lagging(now time.Time) []*member {
 		if l.epoch.shares[m] != nil {
 			continue
 		}
-		if late := !m.behind.IsZero() && (ending || now.Sub(m.behind) >= l.p.cfg.MaxLag); late || m.unmarked {
+		if late := !m.behind.IsZero() && (ending || now.Sub(m.behind) >= l.p.cfg.MaxLag); late || m.touched {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// onRewrite notes a table that others have rewritten.
-func (l *loop) onRewrite(n table.Name) {
+// onTouched notes a table of which others have rewritten files or expired snapshots. It gets a
+// commit: the Mark moves behind the rewrite, and the next cut sees which snapshots are gone.
+func (l *loop) onTouched(n table.Name) {
 	for _, m := range l.members {
 		if m.Lake == n {
-			m.unmarked = true
+			m.touched = true
 		}
 	}
 }
@@ -277,11 +278,11 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 	var tasks []task
 	for m, s := range e.shares {
 		tasks = append(tasks, task{m, s, m.load.mark()})
-		m.unmarked = false
+		m.touched = false
 	}
 	for _, m := range also {
 		tasks = append(tasks, task{m, nil, m.load.mark()})
-		m.unmarked = false
+		m.touched = false
 	}
 	l.epoch = newEpoch(e.number+1, e.end)
 	l.working, l.inFlight = true, e.began

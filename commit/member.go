@@ -23,7 +23,7 @@ type member struct {
 	Member
 	table    *table.Table
 	position capture.Position // of its newest Mark
-	unmarked bool             // others rewrote the table, and no commit was begun since
+	touched  bool             // others changed its snapshots, and no commit was begun since
 	behind   time.Time        // since when position lacks delivered transactions; zero: it does not
 	load     load
 	loaded   bool // the end of the load is committed

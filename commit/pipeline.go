@@ -38,9 +38,9 @@ type Config struct {
 	// MaxLag is how long a table that nothing touches may keep its old position.
 	MaxLag time.Duration
 
-	// Rewrites tells of lake tables that another program has just rewritten, as far as that is
-	// known here. They get a Mark soon, and not with their next change. Nil: of none.
-	Rewrites <-chan table.Name
+	// Touched tells of lake tables whose snapshots another program has just changed, as far as
+	// that is known here. They get a Mark soon, and not with their next change. Nil: of none.
+	Touched <-chan table.Name
 
 	// Until ends the run once everything up to a position, and all loads, are committed.
 	// Nil: never.

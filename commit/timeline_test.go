@@ -163,14 +163,17 @@ func TestRunRefusesTwoTimelines(t *testing.T) {
 }
 
 // TestRewriteIsFollowedAtOnce: a table that nothing changes gets a Mark behind another program's
-// rewrite while the pipeline runs, once, where it is told of it.
+// rewrite while the pipeline runs, once, where it is told of it. Told of an expiry, the pipeline
+// withdraws the cuts that it ended.
 func TestRewriteIsFollowedAtOnce(t *testing.T) {
 	l := newLab(t, 45, "a", "idle")
-	l.churn(10)
-	l.mustRun()
-	rewrites := make(chan table.Name, 1)
+	for i := range 4 { // the cut of the first is tagged, and that of the last names what main shows
+		l.server.add(change{"idle", int64(i), value("x")})
+		l.mustRun()
+	}
+	touched := make(chan table.Name, 1)
 	cfg := l.cfg
-	cfg.Members, cfg.Rewrites = l.members(), rewrites
+	cfg.Members, cfg.Touched = l.members(), touched
 	p, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +183,7 @@ func TestRewriteIsFollowedAtOnce(t *testing.T) {
 	go func() { done <- p.Run(ctx, nil) }()
 	before := l.head("idle").Mark.Position
 	l.rewritten("idle", icetable.OpReplace)
-	rewrites <- l.head("idle").Name
+	touched <- l.head("idle").Name
 	for deadline := time.Now().Add(10 * time.Second); !l.head("idle").Marked(); {
 		if time.Now().After(deadline) {
 			t.Fatal("the rewrite is not followed by a Mark")
@@ -195,8 +198,33 @@ func TestRewriteIsFollowedAtOnce(t *testing.T) {
 	if now := len(l.head("idle").History()); now != marks {
 		t.Errorf("%d more commits while nothing happened", now-marks)
 	}
+	l.expireBefore("idle")
+	if l.danglingCuts("idle") == 0 {
+		t.Fatal("the expiry has no effect")
+	}
+	touched <- l.head("idle").Name
+	for deadline := time.Now().Add(10 * time.Second); l.danglingCuts("idle") > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("cuts name snapshots that have expired")
+		}
+		_ = pause(ctx, 5*time.Millisecond)
+	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
+}
+
+// danglingCuts counts the cuts that name a snapshot of a table that is gone.
+func (l *lab) danglingCuts(name string) int {
+	l.t.Helper()
+	n, h := 0, l.head(name)
+	for _, c := range l.cuts() {
+		for _, part := range c.Members {
+			if part.Table == h.Name.String() && !h.Retains(part.Snapshot) {
+				n++
+			}
+		}
+	}
+	return n
 }

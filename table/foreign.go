@@ -31,9 +31,11 @@ type ForeignCommit struct {
 	changes      []wanted
 }
 
-// Rewrites reports whether the commit makes a snapshot.
-func (f *ForeignCommit) Rewrites() bool {
-	return slices.ContainsFunc(f.changes, func(c wanted) bool { return c.Action == icetable.UpdateAddSnapshot })
+// MovesSnapshots reports whether the commit makes or removes snapshots.
+func (f *ForeignCommit) MovesSnapshots() bool {
+	return slices.ContainsFunc(f.changes, func(c wanted) bool {
+		return c.Action == icetable.UpdateAddSnapshot || c.Action == icetable.UpdateRemoveSnapshots
+	})
 }
 
 // wanted is an update as far as it is judged. It is decoded from what the library has

@@ -49,7 +49,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.close()) }()
-	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool(), flags: r, rewrites: make(chan table.Name, toldRewrites)}
+	d := &daemon{cfg: cfg, logger: logger, errors: counter, state: state, console: c, bar: bar, mem: capture.NewPool(), flags: r, touched: make(chan table.Name, toldTouches)}
 	return d.run(ctx)
 }
 
@@ -114,12 +114,12 @@ type daemon struct {
 	bar     *progressBar
 	mem     *capture.Pool
 	view    view
-	// rewrites goes from the catalog endpoint to the pipeline.
-	rewrites chan table.Name
+	// touched goes from the catalog endpoint to the pipeline.
+	touched chan table.Name
 }
 
-// toldRewrites bounds the rewrites by others that the pipeline has not heard of yet.
-const toldRewrites = 64
+// toldTouches bounds the changes by others that the pipeline has not heard of yet.
+const toldTouches = 64
 
 func (d *daemon) run(ctx context.Context) error {
 	lake, err := openLake(ctx, d.cfg, true)
@@ -229,7 +229,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
 		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: maxLag(report.Retention), Until: end,
-		Rewrites: d.rewrites,
+		Touched: d.touched,
 	})
 }
 

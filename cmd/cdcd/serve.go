@@ -83,10 +83,10 @@ func listenCatalog(e config.CatalogEndpoint) (net.Listener, error) {
 }
 
 // catalogHandler answers the catalog's endpoint.
-func catalogHandler(c config.Config, lake *lakehouse, rewrites chan<- table.Name, logger *slog.Logger) http.Handler {
+func catalogHandler(c config.Config, lake *lakehouse, touched chan<- table.Name, logger *slog.Logger) http.Handler {
 	return catalogserver.New(lake, catalogserver.Config{
 		Defaults: readerDefaults(c.Warehouse), Writable: c.CatalogEndpoint.Writable, Token: c.CatalogEndpoint.Token.Reveal(), Protected: config.ControlNamespace,
-		Rewrites: rewrites,
+		Touched: touched,
 	}, logger)
 }
 
@@ -147,7 +147,7 @@ func (d *daemon) listen(lake *lakehouse) (*listeners, error) {
 	}
 	err := errors.Join(
 		bind("control socket", d.cfg.Control.Socket, d.controlHandler(), plainly("control socket", "unix", d.cfg.Control.Socket)),
-		bind("catalog endpoint", d.cfg.CatalogEndpoint.Listen, catalogHandler(d.cfg, lake, d.rewrites, d.logger.With(componentKey, componentCatalog)),
+		bind("catalog endpoint", d.cfg.CatalogEndpoint.Listen, catalogHandler(d.cfg, lake, d.touched, d.logger.With(componentKey, componentCatalog)),
 			func() (net.Listener, error) { return listenCatalog(d.cfg.CatalogEndpoint) }),
 		bind("http", d.cfg.HTTP.Listen, d.httpHandler(), plainly("http", "tcp", d.cfg.HTTP.Listen)),
 	)

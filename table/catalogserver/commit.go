@@ -57,10 +57,10 @@ func (s *Server) carry(ctx context.Context, n table.Name, body []byte) (location
 		return "", nil, errNoTable
 	}
 	location, content, err = table.CommitForeign(ctx, s.catalog, n, request)
-	if err == nil && request.Rewrites() {
+	if err == nil && request.MovesSnapshots() {
 		select {
-		case s.cfg.Rewrites <- n:
-		default: // it is found with the table's next change
+		case s.cfg.Touched <- n:
+		default: // what it means is found with the table's next change
 		}
 	}
 	return location, content, err

@@ -96,7 +96,8 @@ func TestCommit(t *testing.T) {
 	defer lake.Close()
 	ident := icetable.Identifier{"shop", "orders"}
 	first := makeTable(t, lake, ident)
-	s := New(lake, Config{Writable: true}, slog.New(slog.DiscardHandler))
+	touched := make(chan table.Name, 1)
+	s := New(lake, Config{Writable: true, Touched: touched}, slog.New(slog.DiscardHandler))
 	body := fmt.Sprintf(`{"requirements":[],"updates":[{"action":"remove-snapshots","snapshot-ids":[%d]}]}`, first)
 	w := send(t, s, "POST", commitPath, body)
 	var answer struct {
@@ -107,6 +108,9 @@ func TestCommit(t *testing.T) {
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 || len(answer.Metadata.Snapshots) != 1 {
 		t.Fatalf("%d, %v: %s", w.Code, err, w.Body)
+	}
+	if n := <-touched; n.String() != "shop.orders" {
+		t.Errorf("told of %s", n)
 	}
 	loaded := send(t, s, "GET", commitPath, "")
 	if !strings.Contains(loaded.Body.String(), answer.Location) || loaded.Header().Get("ETag") != etag(answer.Location) {

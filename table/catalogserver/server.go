@@ -34,8 +34,9 @@ type Config struct {
 	Token string
 	// Protected is a namespace that only reads are allowed in.
 	Protected string
-	// Rewrites is told of tables that clients have rewritten, where it has room. Nil: nobody is.
-	Rewrites chan<- table.Name
+	// Touched is told of tables whose snapshots clients have changed, where it has room. Nil:
+	// nobody is.
+	Touched chan<- table.Name
 }
 
 // Server answers requests of Iceberg's REST protocol.
