@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -12,13 +11,8 @@ import (
 	icetable "github.com/apache/iceberg-go/table"
 )
 
-const (
-	// keepSnapshots bounds the snapshots that a table retains besides those with a ref: a
-	// commit costs time for each of them.
-	keepSnapshots = 100
-	// forever is a ref age that no expiry reaches.
-	forever = math.MaxInt64
-)
+// forever is a ref age that no expiry reaches.
+const forever = math.MaxInt64
 
 // finish uploads the assembled objects and makes the attempt.
 func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) {
@@ -56,7 +50,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, err
 	}
-	if expired := a.expired(); len(expired) > 0 {
+	if expired := a.expired(now); len(expired) > 0 {
 		updates = append(updates, icetable.NewRemoveSnapshotsUpdate(expired, false))
 	}
 	return &Attempt{
@@ -132,35 +126,6 @@ func mainRetention(meta icetable.Metadata) retention {
 		}
 	}
 	return r
-}
-
-// expired gives the snapshots that the commit drops: the oldest beyond the bound, but none
-// with a ref that stays, and never main's or the parent.
-func (a *assembly) expired() []int64 {
-	held := map[int64]bool{}
-	if a.parent != nil {
-		held[a.parent.SnapshotID] = true
-	}
-	for name, ref := range a.head.meta.Refs() {
-		if name != refPosition { // it moves to the new snapshot
-			held[ref.SnapshotID] = true
-		}
-	}
-	var free []icetable.Snapshot
-	for _, s := range a.head.meta.Snapshots() {
-		if !held[s.SnapshotID] {
-			free = append(free, s)
-		}
-	}
-	if len(free) <= keepSnapshots {
-		return nil
-	}
-	slices.SortFunc(free, func(x, y icetable.Snapshot) int { return int(x.SequenceNumber - y.SequenceNumber) })
-	var out []int64
-	for _, s := range free[:len(free)-keepSnapshots] {
-		out = append(out, s.SnapshotID)
-	}
-	return out
 }
 
 // fenceUpdates moves the fence branch to a new snapshot without parent or content, whose
