@@ -23,7 +23,7 @@ test-long: ## every schedule of faults in memory, and 2,000 random ones
 	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
 
 mutants: ## the schedules of faults notice each rule of the protocol that is left out
-	go test -tags mutant -count=1 -run '^(TestMutants|TestFaultsDoc)$$' ./commit -v
+	go test -tags mutant -count=1 -run '^(TestMutants|TestFaultsDoc)$$' ./commit ./compaction -v
 
 servers:
 	integration/servers/db-server install mysql97 mariadb118
@@ -44,8 +44,8 @@ crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind
 check: lint unit ## vet, staticcheck, gofumpt and the unit tests
 
 lint: $(STATICCHECK) $(GOFUMPT)
-	go vet ./... && go vet -tags failpoint ./... && go vet -tags mutant ./commit ./table && go vet -tags integration,bench,crash,soak ./integration
-	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit && $(STATICCHECK) -tags mutant ./commit ./table
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags mutant ./commit ./compaction ./table && go vet -tags integration,bench,crash,soak ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit && $(STATICCHECK) -tags mutant ./commit ./compaction ./table
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
 
 $(STATICCHECK):

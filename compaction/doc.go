@@ -1,7 +1,30 @@
-// Package compaction keeps tables cheap to read and to commit to. Of it there are planning and
-// pacing; nothing runs them yet. Rewriting is in package table, which knows data files. What
-// keeps a commit's cost bounded is part of each commit: it merges manifests, drops the oldest
-// snapshots from the table's metadata and removes old metadata files.
+// Package compaction keeps tables cheap to read and to commit to. Of it there are the collector of
+// garbage, planning and pacing; nothing runs the latter two yet. Rewriting is in package table, which
+// knows data files. What keeps a commit's cost bounded is part of each commit: it merges manifests,
+// thins the snapshots of the table's metadata with age and removes old metadata files.
+//
+// # Garbage
+//
+// A [Collector] deletes files that no snapshot names and none ever will. It lists what is at the
+// table's location, then asks what is in flight and in intents, then loads the table's metadata
+// and reads what all retained snapshots name: what lands meanwhile leaves the former only by
+// being in the latter. A plan, which is a pure function, says of each file why it stays or goes.
+// Before each part of the plan is carried out all but the listing is asked anew.
+//
+// A file may go only if its name is one that an attempt of ours makes, in the directory that it
+// belongs in, and if no attempt that could name it can land any more:
+//
+//   - its name carries a fence number below the one in force, or
+//   - it carries the one in force, which is also that of the newest Mark, and an epoch before
+//     that Mark's: a table's epochs land one after the other, and every commit asserts the tag
+//     that each of them moves.
+//
+// So there is no need to know whether a snapshot once named a file, nor to raise a fence now and
+// then. What is written beside the epochs, as a rewrite is, must be in [CollectorConfig.InFlight].
+//
+// It goes a grace after the collector first saw it so. A journal in the state directory keeps
+// that, by a clock of its own: neither a step of the machine's clock nor time without a collector
+// makes a file older by more than two intervals. Without the journal every grace starts anew.
 //
 // # Planning
 //
@@ -28,10 +51,7 @@
 //
 // A [Pacer] lets a rewrite work for a share of the time and rest for the others.
 //
-// # What it will own beside that
-//
-//   - Expiry of snapshots by age.
-//   - Collecting garbage: files that no snapshot names any more, or that none ever named.
+// # What it will do
 //
 // It will swap nothing itself. It proposes a Delta on a base and learns that the Delta has
 // landed, or on which head to propose it again; package commit stands behind that, so that
@@ -53,9 +73,12 @@
 //
 // A rewrite carries the table's Mark unchanged.
 //
-// Expiry never removes the snapshot that holds the position, nor one that a tag names.
+// A file that a retained snapshot names, whatever ref holds it, is never deleted, nor one of an
+// attempt whose outcome is open, nor one that an intent names, nor one whose name is not of our
+// making, nor anything where metadata of another table are. Others are deleted only a grace after
+// they were first seen so, and on record before they are gone.
 //
-// A file that a snapshot of any ref names is never deleted, nor one of an attempt whose
-// outcome is open, nor one whose name is not of our making. Others are deleted only a grace
-// after they were first seen to be unreachable.
+// Only the owner deletes: that its fence is in force is looked at right before. What a daemon that
+// has lost the table meanwhile still deletes can land no more under any owner; files of a higher
+// fence it leaves alone.
 package compaction

@@ -79,6 +79,9 @@ func (r *Reacher) Reach(ctx context.Context, n Name) (*Reach, error) {
 	}
 	w.metadata(h)
 	for _, s := range h.meta.Snapshots() {
+		if mutated("gctag") && !h.InHistory(s.SnapshotID) {
+			continue
+		}
 		if err := w.snapshot(s); err != nil {
 			return nil, fmt.Errorf("%s: snapshot %d: %w", n, s.SnapshotID, err)
 		}

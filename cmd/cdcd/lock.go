@@ -36,5 +36,8 @@ func openState(path string) (*stateDir, error) {
 // indexDir is where the key indexes are.
 func (s *stateDir) indexDir() string { return filepath.Join(s.path, "index") }
 
+// garbageDir is where the collector of garbage keeps its journal.
+func (s *stateDir) garbageDir() string { return filepath.Join(s.path, "garbage") }
+
 // close gives the lock up.
 func (s *stateDir) close() error { return s.lock.Close() }

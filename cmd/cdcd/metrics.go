@@ -26,6 +26,12 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for component, n := range m.errors.all() {
 		k.counter("cdcd_errors_total", "Errors logged, survived or not.", n, "component", component)
 	}
+	if g := m.view.garbage.Load(); g != nil {
+		k.gauge("cdcd_garbage_files", "Files that no snapshot names, and that are there still.", float64(g.Waiting))
+		k.gauge("cdcd_garbage_bytes", "Size of those files.", float64(g.WaitingBytes))
+		k.counter("cdcd_garbage_removed_files_total", "Files deleted that no snapshot names.", g.Removed)
+		k.counter("cdcd_garbage_removed_bytes_total", "Size of the files deleted.", g.RemovedBytes)
+	}
 	if s, ok := m.view.status(); ok {
 		k.status(s)
 	}

@@ -43,11 +43,17 @@ func testStatus() commit.Status {
 	}
 }
 
+func testView() *view {
+	v := &view{}
+	v.garbage.Store(&garbageTotals{Removed: 1, RemovedBytes: 200, Waiting: 3, WaitingBytes: 400})
+	return v
+}
+
 // TestMetricsDoc compares docs/metrics.md with what is sent: names, types, labels, and that
 // each meaning begins with the help text.
 func TestMetricsDoc(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(&collectStatus{metrics{view: &view{}, errors: newErrorCounter()}, testStatus()})
+	registry.MustRegister(&collectStatus{metrics{view: testView(), errors: newErrorCounter()}, testStatus()})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +86,7 @@ func sortedWords(words []string) string {
 
 // TestMetricValues checks values that are not handed through as they are.
 func TestMetricValues(t *testing.T) {
-	c := &collectStatus{metrics{view: &view{}, errors: newErrorCounter()}, testStatus()}
+	c := &collectStatus{metrics{view: testView(), errors: newErrorCounter()}, testStatus()}
 	c.errors.add(componentSource)
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c)
@@ -99,6 +105,8 @@ func TestMetricValues(t *testing.T) {
 		`cdcd_index_bytes{place="memory",table="shop.orders"} 64`,
 		`cdcd_commit_conflicts_total{table="shop.orders"} 5`,
 		`cdcd_refused_tables 1`,
+		`cdcd_garbage_files 3`,
+		`cdcd_garbage_removed_bytes_total 200`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s in:\n%s", line, text)

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -167,19 +168,24 @@ func (d *daemon) replicate(stop, ctx context.Context, lake *lakehouse) error {
 		if err != nil {
 			return err
 		}
-		return d.drive(stop, ctx, p)
+		return d.drive(stop, ctx, lake, p)
 	})
 }
 
 // drive runs a recovered pipeline.
-func (d *daemon) drive(stop, ctx context.Context, p *commit.Pipeline) error {
+func (d *daemon) drive(stop, ctx context.Context, lake *lakehouse, p *commit.Pipeline) error {
 	d.view.set(p)
 	d.notifyReady()
 	go func() { // a second signal ends the process at once
 		<-stop.Done()
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
+	collecting, end := context.WithCancel(ctx)
+	var collector sync.WaitGroup
+	collector.Go(func() { d.collectGarbage(collecting, lake, p) })
 	err := p.Run(ctx, stop.Done())
+	end()
+	collector.Wait()
 	switch {
 	case err == nil:
 		d.logger.Info("ended", "position", p.Status().Finished.String())

@@ -10,7 +10,8 @@ import (
 // view is what the daemon shows of itself.
 type view struct {
 	pipeline atomic.Pointer[commit.Pipeline]
-	load     atomic.Pointer[loadProgress] // nil: nothing is being loaded
+	load     atomic.Pointer[loadProgress]  // nil: nothing is being loaded
+	garbage  atomic.Pointer[garbageTotals] // nil: not looked for yet
 }
 
 func (v *view) set(p *commit.Pipeline) { v.pipeline.Store(p) }

@@ -1,6 +1,9 @@
 package config
 
-import "hash/fnv"
+import (
+	"hash/fnv"
+	"time"
+)
 
 // Values of [TLS.Mode].
 const (
@@ -31,6 +34,7 @@ type Config struct {
 	Control         Control         `yaml:"control"`
 	Commit          Commit          `yaml:"commit"`
 	Load            Loading         `yaml:"load"`
+	Garbage         Garbage         `yaml:"garbage"`
 	Memory          Memory          `yaml:"memory"`
 	Log             Log             `yaml:"log"`
 
@@ -115,6 +119,13 @@ type Loading struct {
 	ChunkRows   int64 `yaml:"chunk_rows" min:"0"` // 0: chosen from the average row length
 }
 
+// Garbage says when files that no snapshot names are deleted.
+type Garbage struct {
+	Grace    Duration `yaml:"grace" min:"1s"`              // since they were first seen so
+	Interval Duration `yaml:"interval" min:"1s" max:"24h"` // between two rounds
+	DryRun   bool     `yaml:"dry_run"`                     // look, and delete nothing
+}
+
 // Memory bounds the memory of the daemon.
 type Memory struct {
 	Limit Size `yaml:"limit" min:"128MiB"`
@@ -137,6 +148,7 @@ func Default() Config {
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
 		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 64 << 20},
 		Load:            Loading{Connections: 2},
+		Garbage:         Garbage{Grace: Duration(24 * time.Hour), Interval: Duration(time.Hour)},
 		Memory:          Memory{Limit: 512 << 20},
 		Log:             Log{Level: "info", Format: "auto"},
 	}

@@ -77,6 +77,10 @@ commit:
 load:
   connections: 2 # default
   chunk_rows: 0 # default
+garbage:
+  grace: 24h # default
+  interval: 1h # default
+  dry_run: false # default
 memory:
   limit: 512MiB # default
 log:
