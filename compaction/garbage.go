@@ -238,6 +238,7 @@ func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:]
 // where they are, and one that is made under its old name has the same location.
 func (c *Collector) alone(ctx context.Context, objects []fileio.Object, reach *table.Reach) error {
 	id, own, read := reach.UUID.String(), map[string]bool{}, 0
+	defer func() { c.own[id] = own }() // where there are too many for one round, the next one goes on
 	for _, o := range objects {
 		name := base(o.Name)
 		if !strings.HasSuffix(name, ".metadata.json") || reach.Names(name) {
@@ -248,7 +249,7 @@ func (c *Collector) alone(ctx context.Context, objects []fileio.Object, reach *t
 			continue
 		}
 		if read++; read > mostForeignMetadata {
-			return fmt.Errorf("%w: more than %d metadata files are not known", ErrShared, mostForeignMetadata)
+			return fmt.Errorf("%w: more than %d metadata files are not looked at yet", ErrShared, mostForeignMetadata)
 		}
 		content, _, err := c.cfg.Tables.Objects().Read(ctx, o.Name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -268,7 +269,6 @@ func (c *Collector) alone(ctx context.Context, objects []fileio.Object, reach *t
 		}
 		own[name] = true
 	}
-	c.own[id] = own
 	return nil
 }
 

@@ -393,6 +393,29 @@ func TestSharedLocation(t *testing.T) {
 	}
 }
 
+// TestManyMetadataFiles has more metadata files of the table's own about than are read in a round.
+func TestManyMetadataFiles(t *testing.T) {
+	l := testLab(t)
+	l.history()
+	l.act(l.foreign.Expire)
+	own := fmt.Sprintf(`{"table-uuid":%q}`, l.head().UUID)
+	for i := range 2*mostForeignMetadata + 10 {
+		_, err := l.store.Put(context.Background(), fmt.Sprintf("%s/metadata/%05d-left.metadata.json", l.cat.Location(l.name), i), []byte(own))
+		l.must(err)
+	}
+	for range testGrace / testInterval {
+		l.collect()
+	}
+	for range 2 {
+		if _, err := l.tryCollect(); !errors.Is(err, ErrShared) {
+			t.Fatalf("%v", err)
+		}
+	}
+	if r := l.collect(); r.Removed == 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestSetBackIsLeft has somebody set main back, which a person must decide about.
 func TestSetBackIsLeft(t *testing.T) {
 	l := testLab(t)
