@@ -14,6 +14,14 @@
 // files. It cannot go back: merging drops entries that are dead, and [Version] says since
 // which snapshot.
 //
+// A compaction moves rows without changing them. A [Redirect] from each input to its output
+// stands for that, so that following it costs by files and not by rows: entries of the input
+// are resolved before anybody is asked about them. An output that is an input later joins the
+// two redirects, so no chain is longer than one. Merges write resolved entries; a redirect
+// that no run needs is forgotten. Redirects are on disk before Redirect returns, under the
+// Version of the compaction's snapshot: in an older one the inputs are live again, so the
+// index does not go back before it.
+//
 // A table has at most one live row a key in every snapshot. Finding two is a broken
 // invariant, reported as [ErrTwoLive].
 //

@@ -33,8 +33,12 @@ type Index struct {
 	paths    []string // by file number
 	numbers  map[string]uint32
 	covered  map[uint32]bool
-	runs     []*run // newest first
-	next     int    // number of the next run file
+	stored   map[uint32]bool // covered by what is on disk
+	runs     []*run          // newest first
+	moved    moves
+	movedIn  string // file that holds moved, and maybe some that were forgotten; "": none does
+	unsaved  bool   // moved has more than movedIn
+	next     int    // number of the next file
 	version  Version
 }
 
@@ -103,7 +107,11 @@ func (x *Index) Runs() int { return len(x.runs) }
 // of the files in completes are all there.
 func (x *Index) Add(entries []Entry, completes []uint32, live Liveness) error {
 	sortEntries(entries)
-	x.runs = slices.Insert(x.runs, 0, &run{entries: entries, covers: completes})
+	files := fileSet{}
+	for _, e := range entries {
+		files.add(e.File)
+	}
+	x.runs = slices.Insert(x.runs, 0, &run{entries: entries, files: files.list(), covers: completes})
 	for _, f := range completes {
 		x.covered[f] = true
 	}
@@ -138,7 +146,7 @@ func (x *Index) settle(live Liveness) error {
 func (x *Index) merge(i int, live Liveness) error {
 	old := []*run{x.runs[i], x.runs[i+1]}
 	onDisk := len(old[0].entries)+len(old[1].entries) >= x.diskFrom || old[1].name != ""
-	merge := mergeInMemory
+	merge := x.mergeInMemory
 	if onDisk {
 		merge = x.mergeOnDisk
 	}
@@ -148,33 +156,36 @@ func (x *Index) merge(i int, live Liveness) error {
 	}
 	x.runs = slices.Replace(x.runs, i, i+2, merged)
 	if onDisk {
-		if err := x.writeManifest(); err != nil {
+		if err := x.record(live); err != nil {
 			return err
 		}
 	}
 	return x.discard(old)
 }
 
-func mergeInMemory(newer, older *run, live Liveness) (*run, error) {
-	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries)), covers: mergeCovers(newer, older, live)}
-	err := mergeRuns(newer, older, live, func(e Entry) error {
+func (x *Index) mergeInMemory(newer, older *run, live Liveness) (*run, error) {
+	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries)), covers: slices.Concat(newer.covers, older.covers)}
+	files := fileSet{}
+	err := x.mergeRuns(newer, older, live, func(e Entry) error {
 		out.entries = append(out.entries, e)
+		files.add(e.File)
 		return nil
 	})
+	out.files = files.list()
 	return out, err
 }
 
 // mergeOnDisk merges runs straight into the next file.
 func (x *Index) mergeOnDisk(newer, older *run, live Liveness) (*run, error) {
-	return x.store(mergeCovers(newer, older, live), func(put func(Entry) error) error {
-		return mergeRuns(newer, older, live, put)
+	return x.store(slices.Concat(newer.covers, older.covers), func(put func(Entry) error) error {
+		return x.mergeRuns(newer, older, live, put)
 	})
 }
 
-// store writes the entries that fill puts, in order, to the next file.
+// store writes the entries that fill puts, in order, to the next file. With them, the files
+// in covers are on disk.
 func (x *Index) store(covers []uint32, fill func(put func(Entry) error) error) (*run, error) {
-	name := fmt.Sprintf("%08d.run", x.next)
-	x.next++
+	name := x.nextName("run")
 	path := filepath.Join(x.dir, name)
 	w, err := newRunWriter(path)
 	if err == nil {
@@ -183,7 +194,16 @@ func (x *Index) store(covers []uint32, fill func(put func(Entry) error) error) (
 	if err != nil {
 		return nil, fmt.Errorf("write key index: %w", err)
 	}
-	return openRun(path, name, covers)
+	for _, f := range covers {
+		x.stored[f] = true
+	}
+	return openRun(path, name, w.files.list())
+}
+
+// nextName names the next file.
+func (x *Index) nextName(kind string) string {
+	x.next++
+	return fmt.Sprintf("%08d.%s", x.next-1, kind)
 }
 
 func (x *Index) discard(old []*run) error {
@@ -202,15 +222,20 @@ func (x *Index) discard(old []*run) error {
 	return nil
 }
 
-// mergeRuns gives the live entries of two sorted runs, in order.
-func mergeRuns(newer, older *run, live Liveness, put func(Entry) error) error {
+// mergeRuns gives the live entries of two sorted runs, in order. A row that both have, since
+// a file was read again after a crash, is given once.
+func (x *Index) mergeRuns(newer, older *run, live Liveness, put func(Entry) error) error {
 	var last Entry
 	some := false
 	putLive := func(e Entry) error {
-		if !live.Live(e.File, e.Pos) {
+		e, ok := x.moved.resolve(e)
+		if !ok || !live.Live(e.File, e.Pos) {
 			return nil
 		}
 		if some && last.Key == e.Key {
+			if last.File == e.File && last.Pos == e.Pos {
+				return nil
+			}
 			return fmt.Errorf("%w: positions %d and %d", ErrTwoLive, last.Pos, e.Pos)
 		}
 		last, some = e, true
@@ -231,12 +256,21 @@ func mergeRuns(newer, older *run, live Liveness, put func(Entry) error) error {
 	return nil
 }
 
-// mergeCovers gives the live files whose entries two runs complete.
-func mergeCovers(newer, older *run, live Liveness) []uint32 {
+// fileSet is a set of file numbers.
+type fileSet []bool
+
+func (s *fileSet) add(file uint32) {
+	if int(file) >= len(*s) {
+		*s = append(*s, make([]bool, int(file)+1-len(*s))...)
+	}
+	(*s)[file] = true
+}
+
+func (s fileSet) list() []uint32 {
 	var out []uint32
-	for _, f := range append(slices.Clone(newer.covers), older.covers...) {
-		if live.LiveFile(f) {
-			out = append(out, f)
+	for f, in := range s {
+		if in {
+			out = append(out, uint32(f))
 		}
 	}
 	return out
@@ -257,16 +291,16 @@ func (o *Overlay) Add(entries []Entry) {
 
 // Lookup is as Index.Lookup.
 func (o *Overlay) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
-	lookup(o.runs, keys, live, found)
+	lookup(o.runs, nil, keys, live, found)
 }
 
 // Lookup finds the live row of each key. keys are in ascending order; found is called in
 // no order, at most once a key, with the key's place and its entry.
 func (x *Index) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
-	lookup(x.runs, keys, live, found)
+	lookup(x.runs, x.moved, keys, live, found)
 }
 
-func lookup(runs []*run, keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
+func lookup(runs []*run, m moves, keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
 	open := make([]int32, len(keys)) // places of keys not found yet
 	for i := range open {
 		open[i] = int32(i)
@@ -275,12 +309,12 @@ func lookup(runs []*run, keys []rowset.Key, live Liveness, found func(i int, e E
 		if len(open) == 0 {
 			return
 		}
-		open = r.lookup(keys, open, live, found)
+		open = r.lookup(m, keys, open, live, found)
 	}
 }
 
 // lookup looks for the open keys in one run and returns those still open.
-func (r *run) lookup(keys []rowset.Key, open []int32, live Liveness, found func(i int, e Entry)) []int32 {
+func (r *run) lookup(m moves, keys []rowset.Key, open []int32, live Liveness, found func(i int, e Entry)) []int32 {
 	if n := len(r.entries); n == 0 || r.entries[n-1].Key.Less(keys[open[0]]) || keys[open[len(open)-1]].Less(r.entries[0].Key) {
 		return open
 	}
@@ -289,8 +323,8 @@ func (r *run) lookup(keys []rowset.Key, open []int32, live Liveness, found func(
 		at = r.seek(at, keys[i])
 		hit := false
 		for j := at; j < len(r.entries) && r.entries[j].Key == keys[i]; j++ {
-			if live.Live(r.entries[j].File, r.entries[j].Pos) {
-				found(int(i), r.entries[j])
+			if e, ok := m.resolve(r.entries[j]); ok && live.Live(e.File, e.Pos) {
+				found(int(i), e)
 				hit = true
 				break
 			}

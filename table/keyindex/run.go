@@ -27,7 +27,8 @@ const ImplicitRowID = -1
 // run is a sorted, immutable sequence of entries.
 type run struct {
 	entries []Entry
-	covers  []uint32 // files of which this run completes the entries
+	files   []uint32 // that entries point to
+	covers  []uint32 // files of which this run completes the entries; in memory only
 	name    string   // of its file; "" while in memory
 	mapped  []byte   // the memory-mapped file
 }
@@ -42,8 +43,6 @@ const (
 // errDamaged reports a run file that is not what was written.
 var errDamaged = errors.New("damaged index file")
 
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
 // entryBytes views entries as bytes: the file format is that of memory, which is little
 // endian on every platform built for.
 func entryBytes(es []Entry) []byte {
@@ -57,6 +56,7 @@ func entryBytes(es []Entry) []byte {
 type runWriter struct {
 	f     *os.File
 	block []Entry
+	files fileSet
 	count uint64
 	sum   uint32
 }
@@ -81,6 +81,7 @@ func runHeader(count uint64) []byte {
 }
 
 func (w *runWriter) put(e Entry) error {
+	w.files.add(e.File)
 	w.block = append(w.block, e)
 	if len(w.block) < blockEntries {
 		return nil
@@ -112,7 +113,7 @@ func (w *runWriter) finish(err error) error {
 }
 
 // openRun maps a run's file after checking it.
-func openRun(path, name string, covers []uint32) (*run, error) {
+func openRun(path, name string, files []uint32) (*run, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func openRun(path, name string, covers []uint32) (*run, error) {
 		binary.LittleEndian.Uint64(b[size-footerSize:]) != uint64(crc32.Checksum(body, castagnoli())) {
 		return nil, errors.Join(fmt.Errorf("%w: %s", errDamaged, name), unix.Munmap(b))
 	}
-	r := &run{covers: covers, name: name, mapped: b}
+	r := &run{files: files, name: name, mapped: b}
 	if n > 0 {
 		r.entries = unsafe.Slice((*Entry)(unsafe.Pointer(&body[0])), n)
 	}

@@ -18,7 +18,8 @@ func TestBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.diskFrom = large
-	l := &lake{files: map[string][]int{"a": {0}, "b": {0}}, dead: map[string]map[uint32]bool{}, index: x}
+	l := newLake(x)
+	l.files["a"], l.files["b"] = []int{0}, []int{0}
 	add := func(file string, n int) {
 		n0 := x.Len()
 		es := make([]Entry, n)
@@ -63,7 +64,8 @@ func TestMergeMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lake{files: map[string][]int{"a": {0}, "b": {0}}, dead: map[string]map[uint32]bool{}, index: x}
+	l := newLake(x)
+	l.files["a"], l.files["b"] = []int{0}, []int{0}
 	for i, file := range []string{"a", "b"} {
 		es := make([]Entry, rows)
 		for j := range es {

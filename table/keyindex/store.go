@@ -2,7 +2,6 @@ package keyindex
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,8 +20,9 @@ type manifest struct {
 	NextRun  int            `json:"next-run"`
 	NextFile int            `json:"next-file"`
 	Version  Version        `json:"version"`
-	Files    []manifestFile `json:"files"` // those that the runs cover; other numbers are of dead files
+	Files    []manifestFile `json:"files"` // those that are covered; other numbers are of dead or moved files
 	Runs     []manifestRun  `json:"runs"`
+	Moved    string         `json:"moved,omitempty"` // the file of redirects
 }
 
 type manifestFile struct {
@@ -31,13 +31,13 @@ type manifestFile struct {
 }
 
 type manifestRun struct {
-	Name   string   `json:"name"`
-	Covers []uint32 `json:"covers"`
+	Name  string   `json:"name"`
+	Files []uint32 `json:"files"` // that its entries point to
 }
 
 const (
 	manifestName = "index.json"
-	format       = 1
+	format       = 2
 )
 
 // Open opens the index in dir, or makes an empty one. identity names what the index is of
@@ -69,18 +69,14 @@ func Open(dir, identity string, follows func(Version) bool) (x *Index, discarded
 }
 
 func empty(dir, identity string) *Index {
-	return &Index{dir: dir, identity: identity, diskFrom: onDiskFrom, numbers: map[string]uint32{}, covered: map[uint32]bool{}}
+	return &Index{dir: dir, identity: identity, diskFrom: onDiskFrom, numbers: map[string]uint32{}, covered: map[uint32]bool{}, stored: map[uint32]bool{}}
 }
 
 // load reads the manifest and maps the runs. Any error means that the index is of no use.
 func load(dir, identity string, follows func(Version) bool) (*Index, error) {
-	b, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if err != nil {
-		return nil, err
-	}
 	var m manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errDamaged, manifestName, err)
+	if err := readSealed(filepath.Join(dir, manifestName), &m); err != nil {
+		return nil, err
 	}
 	x := empty(dir, identity)
 	if m.Format != format || m.Identity != identity || len(m.Secret) != len(x.secret) {
@@ -98,23 +94,25 @@ func load(dir, identity string, follows func(Version) bool) (*Index, error) {
 		}
 		x.paths[f.Number] = f.Path
 		x.numbers[f.Path] = f.Number
+		x.covered[f.Number], x.stored[f.Number] = true, true
+	}
+	if err := x.loadRedirects(m.Moved); err != nil {
+		return nil, err
 	}
 	for _, r := range m.Runs {
-		run, err := openRun(filepath.Join(dir, r.Name), r.Name, r.Covers)
+		run, err := openRun(filepath.Join(dir, r.Name), r.Name, r.Files)
 		if err != nil {
 			return nil, errors.Join(err, x.closeRuns())
 		}
 		x.runs = append(x.runs, run)
-		for _, f := range r.Covers {
-			x.covered[f] = true
-		}
 	}
+	x.forgetRedirects()
 	return x, nil
 }
 
 // sweep removes files that the manifest does not name: left by a crash.
 func (x *Index) sweep() error {
-	known := map[string]bool{manifestName: true}
+	known := map[string]bool{manifestName: true, x.movedIn: true}
 	for _, r := range x.runs {
 		known[r.name] = true
 	}
@@ -133,65 +131,65 @@ func (x *Index) sweep() error {
 	return nil
 }
 
-// writeManifest records the runs on disk.
-func (x *Index) writeManifest() error {
-	m := manifest{Format: format, Identity: x.identity, Secret: x.secret[:], NextRun: x.next, NextFile: len(x.paths), Version: x.version}
+// record makes what is on disk the index that the next Open finds.
+func (x *Index) record(live Liveness) error {
+	for f := range x.stored {
+		if !live.LiveFile(f) {
+			delete(x.stored, f)
+		}
+	}
+	x.forgetRedirects()
+	m := manifest{
+		Format: format, Identity: x.identity, Secret: x.secret[:], NextFile: len(x.paths), Version: x.version, Files: []manifestFile{},
+	}
+	for f := range x.stored {
+		m.Files = append(m.Files, manifestFile{f, x.paths[f]})
+	}
 	for _, r := range x.runs {
-		if r.name == "" {
-			continue
-		}
-		m.Runs = append(m.Runs, manifestRun{r.name, r.covers})
-		for _, f := range r.covers {
-			m.Files = append(m.Files, manifestFile{f, x.paths[f]})
+		if r.name != "" {
+			m.Runs = append(m.Runs, manifestRun{r.name, r.files})
 		}
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
+	stale := x.movedIn
+	if err := x.storeRedirects(); err != nil {
 		return err
 	}
-	tmp := filepath.Join(x.dir, manifestName+".tmp")
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+	m.NextRun, m.Moved = x.next, x.movedIn
+	if err := writeSealed(filepath.Join(x.dir, manifestName), m); err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(x.dir, manifestName))
+	if stale == "" || stale == x.movedIn {
+		return nil
+	}
+	return os.Remove(filepath.Join(x.dir, stale))
 }
 
 // Close puts everything on disk, so that the next Open has it all, and frees the index.
 func (x *Index) Close(live Liveness) error {
+	return errors.Join(x.flush(live), x.closeRuns())
+}
+
+// flush puts everything on disk: the runs in memory become one.
+func (x *Index) flush(live Liveness) error {
 	inMemory := slices.IndexFunc(x.runs, func(r *run) bool { return r.name != "" })
 	if inMemory < 0 {
 		inMemory = len(x.runs)
 	}
-	var err error
-	for len(x.runs) > 1 && inMemory > 1 && err == nil {
-		var merged *run
-		if merged, err = mergeInMemory(x.runs[0], x.runs[1], live); err == nil {
-			x.runs = append([]*run{merged}, x.runs[2:]...)
-			inMemory--
+	for ; inMemory > 1; inMemory-- {
+		merged, err := x.mergeInMemory(x.runs[0], x.runs[1], live)
+		if err != nil {
+			return err
 		}
+		x.runs = append([]*run{merged}, x.runs[2:]...)
 	}
-	if err == nil && inMemory == 1 {
-		err = x.storeNewest()
-	}
-	return errors.Join(err, x.closeRuns())
-}
-
-// storeNewest puts the newest run on disk.
-func (x *Index) storeNewest() error {
-	r := x.runs[0]
-	stored, err := x.store(r.covers, func(put func(Entry) error) error {
-		for _, e := range r.entries {
-			if err := put(e); err != nil {
-				return err
-			}
+	if inMemory == 1 {
+		stored, err := x.mergeOnDisk(x.runs[0], &run{}, live)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		x.runs[0] = stored
 	}
-	x.runs[0] = stored
-	return x.writeManifest()
+	return x.record(live)
 }
 
 // Abandon frees the index without writing anything.
