@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cdcd/capture"
@@ -94,9 +95,9 @@ func (b *Builder) resolve(f *rowset.Folded) ([]replaced, error) {
 		b.kill(e)
 	}
 	b.overlay.Lookup(f.Keys, b, found)
-	b.t.index.Lookup(f.Keys, b, found)
-	if b.err != nil {
-		return nil, b.err
+	err := b.t.index.Lookup(f.Keys, b, found)
+	if err := errors.Join(b.err, err); err != nil {
+		return nil, err
 	}
 	for i, r := range before {
 		switch {

@@ -25,8 +25,24 @@
 // A table has at most one live row a key in every snapshot. Finding two is a broken
 // invariant, reported as [ErrTwoLive].
 //
-// Runs are immutable and sorted by key. A newer run never is larger than half of the one
-// before it, so there are logarithmically many; merging drops dead entries.
+// # Runs
 //
-// Memory is bounded: runs above a fixed size live on disk, memory-mapped.
+// Runs are immutable and sorted by key. Those in memory are small together; what is added is
+// merged with them, so that each is at most half of the one behind it, and when they are many
+// they go to disk as one run. In a run on disk each key is once. Its file is mapped, and read
+// by sections: a section is a filter of its keys and blocks of packed columns, under one
+// checksum that is compared when the section is used first. Opening an index reads the fences
+// of its runs, which say where sections begin; a look-up reads the one section of each run
+// that may have its key, and of that mostly the filter alone.
+//
+// Runs on disk of about the same size are merged into one. A merge goes on by a little with
+// every Add, in proportion to what is added: no commit waits for a large one, and none falls
+// behind, so there are logarithmically many runs. It reads runs that do not change and asks
+// the Liveness of the moment; what is dead then is dead in the snapshot of the Version under
+// which the run is taken in. Until then its file is not part of the index, and a restart
+// throws it away; [maxRuns] bounds what that leaves. Any set of runs may be merged: an entry
+// counts or not whichever run it is in.
+//
+// Memory is bounded: a few MiB of entries, the fences (32 bytes for 8,192 entries), a section
+// for each merge under way, and for each redirect a bit a row of its input.
 package keyindex

@@ -2,9 +2,6 @@ package keyindex
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"cdcd/table/rowset"
@@ -21,7 +18,7 @@ type Liveness interface {
 // ErrTwoLive reports a key with two live rows: the table is damaged.
 var ErrTwoLive = errors.New("a key has two live rows")
 
-// onDiskFrom is the size, in entries, from which a run goes to disk: 4 MiB.
+// onDiskFrom is how many entries go to disk together: 4 MiB of memory.
 const onDiskFrom = 128 << 10
 
 // Index is the index of one table. It is used by one goroutine at a time.
@@ -29,12 +26,15 @@ type Index struct {
 	dir      string
 	identity string
 	diskFrom int // onDiskFrom, lower in tests
+	step     int // mergeStep, lower in tests
 	secret   rowset.Secret
 	paths    []string // by file number
 	numbers  map[string]uint32
 	covered  map[uint32]bool
 	stored   map[uint32]bool // covered by what is on disk
-	runs     []*run          // newest first
+	memory   []*memoryRun    // newest first
+	disk     []*diskRun
+	merges   []*merge // under way; they read some of disk
 	moved    moves
 	movedIn  string // file that holds moved, and maybe some that were forgotten; "": none does
 	unsaved  bool   // moved has more than movedIn
@@ -81,257 +81,149 @@ func (x *Index) Covers(path string) bool {
 // Len is the number of entries, dead ones included.
 func (x *Index) Len() int {
 	n := 0
-	for _, r := range x.runs {
+	for _, r := range x.memory {
 		n += len(r.entries)
+	}
+	for _, r := range x.disk {
+		n += r.count
 	}
 	return n
 }
 
-// Bytes is the size of the entries: of runs in memory, and of those on disk.
+// Bytes is the size of the runs: of those in memory, and of those on disk.
 func (x *Index) Bytes() (memory, disk int64) {
-	for _, r := range x.runs {
-		size := int64(len(r.entries) * entrySize)
-		if r.name == "" {
-			memory += size
-			continue
-		}
-		disk += size
+	for _, r := range x.memory {
+		memory += int64(len(r.entries) * entrySize)
+	}
+	for _, r := range x.disk {
+		disk += int64(len(r.mapped))
 	}
 	return memory, disk
 }
 
 // Runs is the number of runs, for metrics.
-func (x *Index) Runs() int { return len(x.runs) }
+func (x *Index) Runs() int { return len(x.memory) + len(x.disk) }
 
 // Add puts entries into the index, which owns the slice from now on. With them the entries
-// of the files in completes are all there.
+// of the files in completes are all there. What was added is on disk once it is much; then
+// merges go on by as much as their pace says. An error leaves the index of no use.
 func (x *Index) Add(entries []Entry, completes []uint32, live Liveness) error {
-	sortEntries(entries)
-	files := fileSet{}
-	for _, e := range entries {
-		files.add(e.File)
-	}
-	x.runs = slices.Insert(x.runs, 0, &run{entries: entries, files: files.list(), covers: completes})
+	added := len(entries)
+	x.memory = slices.Insert(x.memory, 0, newMemoryRun(entries, completes))
 	for _, f := range completes {
 		x.covered[f] = true
 	}
-	return x.settle(live)
-}
-
-func sortEntries(es []Entry) {
-	if slices.IsSortedFunc(es, compareEntries) {
-		return
+	if err := x.settle(live); err != nil {
+		return err
 	}
-	slices.SortFunc(es, compareEntries)
+	return x.mergeOn(added, live)
 }
 
-func compareEntries(a, b Entry) int { return a.Key.Compare(b.Key) }
-
-// settle merges runs until each is at most half of the one behind it.
+// settle merges runs in memory until each is at most half of the one behind it, or writes
+// them all to disk where they are many.
 func (x *Index) settle(live Liveness) error {
-	for i := 0; i+1 < len(x.runs); {
-		if 2*len(x.runs[i].entries) <= len(x.runs[i+1].entries) {
+	total := 0
+	for _, r := range x.memory {
+		total += len(r.entries)
+	}
+	if total >= x.diskFrom {
+		if err := x.store(live); err != nil {
+			return err
+		}
+		return x.record(live)
+	}
+	for i := 0; i+1 < len(x.memory); {
+		if 2*len(x.memory[i].entries) <= len(x.memory[i+1].entries) {
 			i++
 			continue
 		}
-		if err := x.merge(i, live); err != nil {
+		merged, err := x.pair(x.memory[i], x.memory[i+1], live)
+		if err != nil {
 			return err
 		}
+		x.memory = slices.Replace(x.memory, i, i+2, merged)
 		i = max(0, i-1)
 	}
 	return nil
 }
 
-// merge replaces the runs i and i+1 by one.
-func (x *Index) merge(i int, live Liveness) error {
-	old := []*run{x.runs[i], x.runs[i+1]}
-	onDisk := len(old[0].entries)+len(old[1].entries) >= x.diskFrom || old[1].name != ""
-	merge := x.mergeInMemory
-	if onDisk {
-		merge = x.mergeOnDisk
-	}
-	merged, err := merge(old[0], old[1], live)
-	if err != nil {
-		return err
-	}
-	x.runs = slices.Replace(x.runs, i, i+2, merged)
-	if onDisk {
-		if err := x.record(live); err != nil {
-			return err
-		}
-	}
-	return x.discard(old)
-}
-
-func (x *Index) mergeInMemory(newer, older *run, live Liveness) (*run, error) {
-	out := &run{entries: make([]Entry, 0, len(newer.entries)+len(older.entries)), covers: slices.Concat(newer.covers, older.covers)}
-	files := fileSet{}
-	err := x.mergeRuns(newer, older, live, func(e Entry) error {
-		out.entries = append(out.entries, e)
-		files.add(e.File)
+// pair merges two runs in memory.
+func (x *Index) pair(a, b *memoryRun, live Liveness) (*memoryRun, error) {
+	entries := make([]Entry, 0, len(a.entries)+len(b.entries))
+	err := mergeInMemory([]*memoryRun{a, b}, x.moved, live, func(e Entry) error {
+		entries = append(entries, e)
 		return nil
 	})
-	out.files = files.list()
-	return out, err
-}
-
-// mergeOnDisk merges runs straight into the next file.
-func (x *Index) mergeOnDisk(newer, older *run, live Liveness) (*run, error) {
-	return x.store(slices.Concat(newer.covers, older.covers), func(put func(Entry) error) error {
-		return x.mergeRuns(newer, older, live, put)
-	})
-}
-
-// store writes the entries that fill puts, in order, to the next file. With them, the files
-// in covers are on disk.
-func (x *Index) store(covers []uint32, fill func(put func(Entry) error) error) (*run, error) {
-	name := x.nextName("run")
-	path := filepath.Join(x.dir, name)
-	w, err := newRunWriter(path)
-	if err == nil {
-		err = w.finish(fill(w.put))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("write key index: %w", err)
-	}
-	for _, f := range covers {
-		x.stored[f] = true
-	}
-	return openRun(path, name, w.files.list())
-}
-
-// nextName names the next file.
-func (x *Index) nextName(kind string) string {
-	x.next++
-	return fmt.Sprintf("%08d.%s", x.next-1, kind)
-}
-
-func (x *Index) discard(old []*run) error {
-	for _, r := range old {
-		name := r.name
-		if err := r.close(); err != nil {
-			return err
-		}
-		if name == "" {
-			continue
-		}
-		if err := os.Remove(filepath.Join(x.dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mergeRuns gives the live entries of two sorted runs, in order. A row that both have, since
-// a file was read again after a crash, is given once.
-func (x *Index) mergeRuns(newer, older *run, live Liveness, put func(Entry) error) error {
-	var last Entry
-	some := false
-	putLive := func(e Entry) error {
-		e, ok := x.moved.resolve(e)
-		if !ok || !live.Live(e.File, e.Pos) {
-			return nil
-		}
-		if some && last.Key == e.Key {
-			if last.File == e.File && last.Pos == e.Pos {
-				return nil
-			}
-			return fmt.Errorf("%w: positions %d and %d", ErrTwoLive, last.Pos, e.Pos)
-		}
-		last, some = e, true
-		return put(e)
-	}
-	a, b := newer.entries, older.entries
-	for len(a) > 0 || len(b) > 0 {
-		var e Entry
-		if len(b) == 0 || len(a) > 0 && !b[0].Key.Less(a[0].Key) {
-			e, a = a[0], a[1:]
-		} else {
-			e, b = b[0], b[1:]
-		}
-		if err := putLive(e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fileSet is a set of file numbers.
-type fileSet []bool
-
-func (s *fileSet) add(file uint32) {
-	if int(file) >= len(*s) {
-		*s = append(*s, make([]bool, int(file)+1-len(*s))...)
-	}
-	(*s)[file] = true
-}
-
-func (s fileSet) list() []uint32 {
-	var out []uint32
-	for f, in := range s {
-		if in {
-			out = append(out, uint32(f))
-		}
-	}
-	return out
+	return newMemoryRun(entries, slices.Concat(a.covers, b.covers)), err
 }
 
 // Overlay is entries of files that are not committed yet. It lives in memory and is looked
 // up before the index.
-type Overlay struct{ runs []*run }
+type Overlay struct{ runs []*memoryRun }
 
 // Add puts the entries of one file into the overlay, which owns the slice from now on.
 func (o *Overlay) Add(entries []Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	sortEntries(entries)
-	o.runs = slices.Insert(o.runs, 0, &run{entries: entries})
+	o.runs = slices.Insert(o.runs, 0, newMemoryRun(entries, nil))
 }
 
 // Lookup is as Index.Lookup.
 func (o *Overlay) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
-	lookup(o.runs, nil, keys, live, found)
+	q := query{live: live, found: found}
+	lookupInMemory(o.runs, keys, allPlaces(keys), q.row)
 }
 
 // Lookup finds the live row of each key. keys are in ascending order; found is called in
-// no order, at most once a key, with the key's place and its entry.
-func (x *Index) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
-	lookup(x.runs, x.moved, keys, live, found)
+// no order, at most once a key, with the key's place and its entry. Where a file is damaged,
+// the next Open makes a new index.
+func (x *Index) Lookup(keys []rowset.Key, live Liveness, found func(i int, e Entry)) error {
+	q := query{moved: x.moved, live: live, found: found}
+	open := lookupInMemory(x.memory, keys, allPlaces(keys), q.row)
+	for _, r := range x.disk {
+		if len(open) == 0 {
+			return nil
+		}
+		var err error
+		if open, err = r.lookup(keys, open, q.row); err != nil {
+			return x.damaged(err)
+		}
+	}
+	return nil
 }
 
-func lookup(runs []*run, m moves, keys []rowset.Key, live Liveness, found func(i int, e Entry)) {
-	open := make([]int32, len(keys)) // places of keys not found yet
+// query is what is asked of every entry of a key that is looked up.
+type query struct {
+	moved moves
+	live  Liveness
+	found func(i int, e Entry)
+}
+
+// row reports whether an entry is the live row of the key at place i.
+func (q *query) row(i int32, e Entry) bool {
+	e, ok := q.moved.resolve(e)
+	if !ok || !q.live.Live(e.File, e.Pos) {
+		return false
+	}
+	q.found(int(i), e)
+	return true
+}
+
+func allPlaces(keys []rowset.Key) []int32 {
+	open := make([]int32, len(keys))
 	for i := range open {
 		open[i] = int32(i)
 	}
-	for _, r := range runs {
-		if len(open) == 0 {
-			return
-		}
-		open = r.lookup(m, keys, open, live, found)
-	}
+	return open
 }
 
-// lookup looks for the open keys in one run and returns those still open.
-func (r *run) lookup(m moves, keys []rowset.Key, open []int32, live Liveness, found func(i int, e Entry)) []int32 {
-	if n := len(r.entries); n == 0 || r.entries[n-1].Key.Less(keys[open[0]]) || keys[open[len(open)-1]].Less(r.entries[0].Key) {
-		return open
-	}
-	at, left := 0, open[:0]
-	for _, i := range open {
-		at = r.seek(at, keys[i])
-		hit := false
-		for j := at; j < len(r.entries) && r.entries[j].Key == keys[i]; j++ {
-			if e, ok := m.resolve(r.entries[j]); ok && live.Live(e.File, e.Pos) {
-				found(int(i), e)
-				hit = true
-				break
-			}
+func lookupInMemory(runs []*memoryRun, keys []rowset.Key, open []int32, row func(i int32, e Entry) bool) []int32 {
+	for _, r := range runs {
+		if len(open) == 0 {
+			break
 		}
-		if !hit {
-			left = append(left, i)
-		}
+		open = r.lookup(keys, open, row)
 	}
-	return left
+	return open
 }

@@ -144,12 +144,21 @@ func (x *Index) checkRedirects(rs []Redirect) error {
 // forgetRedirects drops those of files that no run has entries of.
 func (x *Index) forgetRedirects() {
 	used := make([]bool, len(x.moved))
-	for _, r := range x.runs {
-		for _, f := range r.files {
+	mark := func(files []uint32) {
+		for _, f := range files {
 			if int(f) < len(used) {
 				used[f] = true
 			}
 		}
+	}
+	for _, r := range x.memory {
+		mark(r.files)
+	}
+	for _, r := range x.disk {
+		mark(r.files)
+	}
+	for _, m := range x.merges { // entries that were resolved point to files that are not the inputs'
+		mark(m.out.files.list())
 	}
 	for f := range x.moved {
 		if !used[f] {

@@ -26,7 +26,8 @@ func TestRedirectsAreForgotten(t *testing.T) {
 	if err != nil || x.moved[x.File("a")] == nil || !x.Covers("b") {
 		t.Fatal(err, x.moved)
 	}
-	if err := add("c", 10, 4); err != nil || x.moved[x.File("a")] != nil || x.movedIn != "" {
+	err = errors.Join(add("c", 10, 4), add("d", 20, 4), add("e", 30, 4))
+	if err != nil || x.moved[x.File("a")] != nil || x.movedIn != "" {
 		t.Errorf("%v: after a merge there is still a redirect, in %q", err, x.movedIn)
 	}
 	if err := x.Close(all{}); err != nil {

@@ -36,7 +36,7 @@ func TestBytes(t *testing.T) {
 	}
 	add("b", large)
 	memory, disk := x.Bytes()
-	if disk == 0 || memory+disk != int64((small+large)*entrySize) {
+	if disk == 0 || memory != 0 {
 		t.Errorf("%d entries take %d bytes in memory, %d on disk", small+large, memory, disk)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.run"))
@@ -46,10 +46,10 @@ func TestBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		size += info.Size() - headerSize - footerSize
+		size += info.Size()
 	}
 	if size != disk {
-		t.Errorf("the files hold %d bytes of entries, not %d", size, disk)
+		t.Errorf("the files have %d bytes, not %d", size, disk)
 	}
 	if err := x.Abandon(); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestMergeMemory(t *testing.T) {
 			t.Errorf("file %s: adding %d entries took %d bytes beside them", file, rows, n)
 		}
 	}
-	if memory, disk := x.Bytes(); memory != 0 || disk != 2*rows*int64(entrySize) {
+	if memory, disk := x.Bytes(); memory != 0 || disk == 0 || disk > 2*rows*12 {
 		t.Errorf("%d bytes in memory, %d on disk", memory, disk)
 	}
 	if err := x.Abandon(); err != nil {

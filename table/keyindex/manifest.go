@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"cdcd/table/rowset"
 )
@@ -37,7 +36,7 @@ type manifestRun struct {
 
 const (
 	manifestName = "index.json"
-	format       = 2
+	format       = 3
 )
 
 // Open opens the index in dir, or makes an empty one. identity names what the index is of
@@ -69,7 +68,7 @@ func Open(dir, identity string, follows func(Version) bool) (x *Index, discarded
 }
 
 func empty(dir, identity string) *Index {
-	return &Index{dir: dir, identity: identity, diskFrom: onDiskFrom, numbers: map[string]uint32{}, covered: map[uint32]bool{}, stored: map[uint32]bool{}}
+	return &Index{dir: dir, identity: identity, diskFrom: onDiskFrom, step: mergeStep, numbers: map[string]uint32{}, covered: map[uint32]bool{}, stored: map[uint32]bool{}}
 }
 
 // load reads the manifest and maps the runs. Any error means that the index is of no use.
@@ -104,7 +103,7 @@ func load(dir, identity string, follows func(Version) bool) (*Index, error) {
 		if err != nil {
 			return nil, errors.Join(err, x.closeRuns())
 		}
-		x.runs = append(x.runs, run)
+		x.disk = append(x.disk, run)
 	}
 	x.forgetRedirects()
 	return x, nil
@@ -113,7 +112,7 @@ func load(dir, identity string, follows func(Version) bool) (*Index, error) {
 // sweep removes files that the manifest does not name: left by a crash.
 func (x *Index) sweep() error {
 	known := map[string]bool{manifestName: true, x.movedIn: true}
-	for _, r := range x.runs {
+	for _, r := range x.disk {
 		known[r.name] = true
 	}
 	entries, err := os.ReadDir(x.dir)
@@ -145,10 +144,8 @@ func (x *Index) record(live Liveness) error {
 	for f := range x.stored {
 		m.Files = append(m.Files, manifestFile{f, x.paths[f]})
 	}
-	for _, r := range x.runs {
-		if r.name != "" {
-			m.Runs = append(m.Runs, manifestRun{r.name, r.files})
-		}
+	for _, r := range x.disk {
+		m.Runs = append(m.Runs, manifestRun{r.name, r.files})
 	}
 	stale := x.movedIn
 	if err := x.storeRedirects(); err != nil {
@@ -169,27 +166,28 @@ func (x *Index) Close(live Liveness) error {
 	return errors.Join(x.flush(live), x.closeRuns())
 }
 
-// flush puts everything on disk: the runs in memory become one.
+// flush puts everything on disk.
 func (x *Index) flush(live Liveness) error {
-	inMemory := slices.IndexFunc(x.runs, func(r *run) bool { return r.name != "" })
-	if inMemory < 0 {
-		inMemory = len(x.runs)
-	}
-	for ; inMemory > 1; inMemory-- {
-		merged, err := x.mergeInMemory(x.runs[0], x.runs[1], live)
-		if err != nil {
+	if len(x.memory) > 0 {
+		if err := x.store(live); err != nil {
 			return err
 		}
-		x.runs = append([]*run{merged}, x.runs[2:]...)
-	}
-	if inMemory == 1 {
-		stored, err := x.mergeOnDisk(x.runs[0], &run{}, live)
-		if err != nil {
-			return err
-		}
-		x.runs[0] = stored
 	}
 	return x.record(live)
+}
+
+// nextName names the next file.
+func (x *Index) nextName(kind string) string {
+	x.next++
+	return fmt.Sprintf("%08d.%s", x.next-1, kind)
+}
+
+// damaged makes sure that an index with a damaged file is not opened again.
+func (x *Index) damaged(err error) error {
+	if !errors.Is(err, errDamaged) {
+		return err
+	}
+	return errors.Join(err, os.Remove(filepath.Join(x.dir, manifestName)))
 }
 
 // Abandon frees the index without writing anything.
@@ -197,9 +195,12 @@ func (x *Index) Abandon() error { return x.closeRuns() }
 
 func (x *Index) closeRuns() error {
 	var errs []error
-	for _, r := range x.runs {
+	for _, m := range x.merges {
+		errs = append(errs, m.out.abandon())
+	}
+	for _, r := range x.disk {
 		errs = append(errs, r.close())
 	}
-	x.runs = nil
+	x.memory, x.disk, x.merges = nil, nil, nil
 	return errors.Join(errs...)
 }
