@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench soak demo clean
+.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 bench: servers ## measure; figures go to bench/latest.json
 	go test -tags integration,bench -count=1 -timeout 30m -run '^TestBench$$' ./integration -v | grep -v -e '^=== ' -e '^---'
+
+ROWS_INDEX ?= 5000000
+bench-index: ## the key index beside a general store (pebble), ROWS_INDEX entries
+	cd integration/indexbench && go vet . && go test -count=1 -timeout 60m -v . -rows $(ROWS_INDEX)
 
 soak: servers engines ## random faults under load for MINUTES (20), from SEED, on RELEASE (mysql97), in CATALOG (embedded)
 	go test -tags integration,soak -count=1 -timeout 12h -run '^TestSoak$$' -v ./integration
