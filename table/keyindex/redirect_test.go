@@ -66,3 +66,26 @@ func TestForeignRedirects(t *testing.T) {
 		})
 	}
 }
+
+// TestMergedRunsSurviveACrash checks that the next Open finds the runs that a merge has left.
+func TestMergedRunsSurviveACrash(t *testing.T) {
+	dir := t.TempDir()
+	x, _, err := Open(dir, "t", always)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.diskFrom = 1
+	for i := range fanOut {
+		err = errors.Join(err, x.Add([]Entry{{Key: rowset.Key{Lo: uint64(i)}}}, nil, all{}))
+	}
+	if err := errors.Join(err, x.Abandon()); err != nil || len(x.disk) != 0 {
+		t.Fatal(err)
+	}
+	x, discarded, err := Open(dir, "t", always)
+	if err != nil || discarded != nil || x.Len() != fanOut || len(x.disk) != 1 {
+		t.Errorf("%v, %v: %d entries in %d runs", err, discarded, x.Len(), len(x.disk))
+	}
+	if err := x.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+}
