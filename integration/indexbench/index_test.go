@@ -1,6 +1,8 @@
 package indexbench
 
 import (
+	"cdcd/table/keyindex"
+	"cdcd/table/rowset"
 	"encoding/binary"
 	"flag"
 	"io/fs"
@@ -11,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"cdcd/table/keyindex"
-	"cdcd/table/rowset"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 )
