@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"cdcd/capture/binlog"
 )
 
 // Problem is a reason not to start, and what repairs it.
@@ -333,78 +331,4 @@ func (p *preflight) checkDurability() error {
 		}
 	}
 	return nil
-}
-
-// checkTables reports tables that cannot be replicated as they are.
-func (p *preflight) checkTables() error {
-	if len(p.Tables) == 0 {
-		p.problem(Name{}, "check tables[].include in the configuration, and that the user may SELECT", "no table matches the configuration")
-	}
-	for _, t := range p.Tables {
-		if t.Problem == nil {
-			continue
-		}
-		repair := fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)
-		if errors.Is(t.Problem, ErrNoKey) {
-			repair = fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (...);   -- or exclude it: %s", t.Name.SQL(), repair)
-		}
-		p.problem(t.Name, repair, "%s", strings.ReplaceAll(t.Problem.Error(), "\n", "; "))
-	}
-	return nil
-}
-
-// checkSelect tries to read every column of every table.
-func (p *preflight) checkSelect() error {
-	for _, t := range p.Tables {
-		err := p.trySelect(t.Table)
-		switch {
-		case err == nil:
-		case errors.Is(classify(err), ErrAccess):
-			p.problem(t.Name, fmt.Sprintf("GRANT SELECT ON %s.* TO %s;", quoteName(t.Name.Schema), p.account()), "the user may not read the table")
-		default:
-			return fmt.Errorf("read %s: %w", t.Name, err)
-		}
-	}
-	return nil
-}
-
-func (p *preflight) trySelect(t Table) error {
-	columns := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
-		columns[i] = quoteName(c.Name)
-	}
-	rows, err := p.db.QueryContext(p.ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+t.Name.SQL()+" LIMIT 0")
-	if err != nil {
-		return err
-	}
-	return rows.Close()
-}
-
-// checkDump opens a dump connection where the log ends, which is the only sure test of the
-// right to do so.
-func (p *preflight) checkDump() error {
-	if len(p.Problems) > 0 {
-		return nil // without a log or GTIDs it would fail for their reasons
-	}
-	const patience = 5 * time.Second
-	tlsConfig, err := p.src.tlsConfig()
-	if err != nil {
-		return err
-	}
-	d, err := binlog.Dial(p.ctx, binlog.Config{
-		Address: p.src.Address, User: p.src.User, Password: p.src.Password, TLS: tlsConfig, MariaDB: p.Server.Flavor == MariaDB,
-		Position: p.Server.Executed.ResumeFrom(), ServerID: p.src.ServerID ^ 1, ReplicaID: p.src.checkID(), Heartbeat: Heartbeat,
-	})
-	if err == nil {
-		defer d.Close()
-		_, err = d.Next(time.Now().Add(patience))
-	}
-	switch {
-	case err == nil, errors.Is(err, binlog.ErrIdle):
-		return nil
-	case errors.Is(classify(err), ErrAccess):
-		p.missingGrant("REPLICATION SLAVE")
-		return nil
-	}
-	return fmt.Errorf("open the log: %w", classify(err))
 }
