@@ -39,15 +39,21 @@ func found(text, pattern string) []string {
 	return slices.Compact(out)
 }
 
+// preflightText is the source text of the preflight.
+func preflightText(t *testing.T) string {
+	t.Helper()
+	return readText(t, "../../capture/preflight.go") + readText(t, "../../capture/preflighttables.go")
+}
+
 // TestGrantsAreThePreflights compares the privileges of configs/grants.sql with those that
 // the preflight misses where they lack.
 func TestGrantsAreThePreflights(t *testing.T) {
-	preflight, grants := readText(t, "../../capture/preflight.go"), readText(t, "../../configs/grants.sql")
+	preflight, grants := preflightText(t), readText(t, "../../configs/grants.sql")
 	const privilege = `((?:REPLICATION|REPLICA|BINLOG) [A-Z]+)`
 	asked := append(found(preflight, `"`+privilege+`"`), found(preflight, `"GRANT (SELECT) ON`)...)
 	given := append(found(grants, `(?m)^GRANT `+privilege+` ON`), found(grants, `(?m)^GRANT (SELECT) ON`)...)
 	if diff := cmp.Diff(asked, given); diff != "" {
-		t.Errorf("configs/grants.sql against capture/preflight.go (-asked +given):\n%s", diff)
+		t.Errorf("configs/grants.sql against the preflight (-asked +given):\n%s", diff)
 	}
 	// Each server's part alone: REPLICATION CLIENT is MySQL's name for two of MariaDB's.
 	mysql, mariadb, _ := strings.Cut(grants, "\n-- MariaDB")
@@ -64,7 +70,7 @@ func TestGrantsAreThePreflights(t *testing.T) {
 // TestServerSettingsAreThePreflights checks that configs/mysql.cnf sets everything that the
 // preflight requires, to the value that it requires.
 func TestServerSettingsAreThePreflights(t *testing.T) {
-	preflight, settings := readText(t, "../../capture/preflight.go"), readText(t, "../../configs/mysql.cnf")
+	preflight, settings := preflightText(t), readText(t, "../../configs/mysql.cnf")
 	required := map[string]string{
 		"gtid_mode": "ON", "enforce_gtid_consistency": "ON", "log_replica_updates": "ON", "log_slave_updates": "ON",
 		"sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1",
@@ -74,7 +80,7 @@ func TestServerSettingsAreThePreflights(t *testing.T) {
 	}
 	const least = 10 // more than those named above: the pattern has found the requirements
 	if len(required) < least {
-		t.Fatalf("only %d requirements found in capture/preflight.go", len(required))
+		t.Fatalf("only %d requirements found in the preflight", len(required))
 	}
 	set := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^(?:loose_)?(\w+) = "?(\w*)"?$`).FindAllStringSubmatch(settings, -1) {
@@ -86,7 +92,7 @@ func TestServerSettingsAreThePreflights(t *testing.T) {
 			t.Errorf("configs/mysql.cnf: %s is %q, want %q", name, got, value)
 		}
 		if !strings.Contains(preflight, `"`+name+`"`) && !strings.Contains(preflight, name+" = ") {
-			t.Errorf("capture/preflight.go does not know %s", name)
+			t.Errorf("the preflight does not know %s", name)
 		}
 	}
 	if set["log_bin"] == "" {
