@@ -30,6 +30,7 @@ servers:
 	integration/servers/s3-server install
 	integration/servers/postgres install
 	integration/servers/iceberg-rest install
+	integration/servers/nessie install
 
 engines:
 	integration/engines/get-engines
