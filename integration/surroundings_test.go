@@ -29,7 +29,7 @@ func (p *pipeline) small(t *testing.T, name, size string) string {
 func TestFullState(t *testing.T) {
 	s := sharedServer(t, mysql97)
 	s.schema(t, "fullstate")
-	churnTables(t, s, "fullstate", 20_000)
+	churnTables(t, s, "fullstate", 100_000) // so that their index is larger than the file system
 	p := newPipeline(t, s, "fullstate.*", nil)
 	state := p.small(t, "state", "100k")
 	for range 2 {
