@@ -56,7 +56,7 @@ $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./table/... ./verify/... ./fsck/... ./cmd/...
+	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each

@@ -54,23 +54,34 @@ func startIcebergRESTIn(t testing.TB, dir string, properties ...string) string {
 	t.Helper()
 	port := freePort(t)
 	args := append([]string{"run", dir, fmt.Sprint(port)}, properties...)
-	p, err := startProcess(exec.Command("servers/iceberg-rest", args...))
+	uri := fmt.Sprintf("http://127.0.0.1:%d", port)
+	startCatalogServer(t, exec.Command("servers/iceberg-rest", args...), uri)
+	return uri
+}
+
+// startCatalogServer starts a REST catalog server, which ends with the test, and waits until it
+// answers at its URI.
+func startCatalogServer(t testing.TB, cmd *exec.Cmd, uri string) {
+	t.Helper()
+	p, err := startProcess(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.signal(syscall.SIGKILL, time.Second) })
-	uri := fmt.Sprintf("http://127.0.0.1:%d", port)
 	eventually(t, serverPatience, "the REST catalog starts", func() error {
 		if !p.alive() {
 			return fatalError{fmt.Errorf("it ended: %s", p.output)}
 		}
 		resp, err := http.Get(uri + "/v1/config")
-		if err == nil {
-			_ = resp.Body.Close()
+		if err != nil {
+			return err
 		}
-		return err
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answers %s", resp.Status)
+		}
+		return nil
 	})
-	return uri
 }
 
 // eachCatalog runs a test on every kind of catalog that needs a server.

@@ -4,12 +4,9 @@ package integration
 
 import (
 	"fmt"
-	"net/http"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // startNessie starts a Nessie server whose tables are in the shared S3 server, and gives the URI
@@ -21,25 +18,8 @@ func startNessie(t *testing.T, endpoint string) string {
 	for k, v := range s3Credentials() {
 		cmd.Env = append(cmd.Environ(), k+"="+v)
 	}
-	p, err := startProcess(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.signal(syscall.SIGKILL, time.Second) })
 	uri := fmt.Sprintf("http://127.0.0.1:%d/iceberg", port)
-	eventually(t, serverPatience, "Nessie starts", func() error {
-		if !p.alive() {
-			return fatalError{fmt.Errorf("it ended: %s", p.output)}
-		}
-		resp, err := http.Get(uri + "/v1/config")
-		if err != nil {
-			return err
-		}
-		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s, %w", resp.Status, err)
-		}
-		return nil
-	})
+	startCatalogServer(t, cmd, uri)
 	return uri
 }
 
