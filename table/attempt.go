@@ -33,6 +33,7 @@ type Attempt struct {
 	list         []byte            // the manifest list
 	written      map[string][]byte // the manifests of this attempt, by path
 	bits         map[string]*bitmap
+	removed      map[string]bool // data files
 }
 
 // assembly is an attempt in the making.
@@ -47,6 +48,7 @@ type assembly struct {
 	objects []object
 	vectors map[string]iceberg.DataFile // new deletion vectors, by data file
 	bits    map[string]*bitmap          // their positions
+	removed map[string]bool             // data files that go
 	plan    *manifestPlan
 	written map[string][]byte
 	listing []IntentManifest // the manifests of the Delta's data files
@@ -58,6 +60,7 @@ type tally struct {
 	addedFiles, addedRows, addedBytes          int64
 	addedVectors, addedPositions, vectorBytes  int64
 	goneVectors, gonePositions, goneVectorSize int64
+	goneFiles, goneRows, goneBytes             int64
 }
 
 // newSnapshotID makes an id that nobody else will: 63 random bits.
@@ -88,13 +91,25 @@ func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
 		a.tally.addedRows += f.Count()
 		a.tally.addedBytes += f.FileSizeBytes()
 	}
+	if d.replaces != nil {
+		a.removed = d.replaces.removed
+	}
+	for path := range a.removed {
+		f := c.files[path]
+		if f == nil {
+			return nil, fmt.Errorf("%w: data file %s is to go, and is not there", ErrCorrupt, path)
+		}
+		a.tally.goneFiles++
+		a.tally.goneRows += f.rows
+		a.tally.goneBytes += f.bytes
+	}
 	touched := slices.Sorted(maps.Keys(d.deletes))
 	for _, path := range touched {
 		if err := a.buildVector(path); err != nil {
 			return nil, err
 		}
 	}
-	a.plan = planManifests(c, added, touched)
+	a.plan = planManifests(c, added, touched, a.removed)
 	return a, nil
 }
 
@@ -195,8 +210,8 @@ func (a *assembly) manifests() ([]iceberg.ManifestFile, error) {
 		}
 		a.listing = append(a.listing, IntentManifest{m.FilePath(), m.Length(), spec})
 	}
-	for _, spec := range slices.Sorted(maps.Keys(a.plan.merged)) {
-		if err := add(a.manifest(spec, iceberg.ManifestContentData, func(w *manifest.Writer) error { return a.mergeData(w, a.plan.merged[spec]) })); err != nil {
+	for _, g := range a.plan.merged {
+		if err := add(a.manifest(g.spec, iceberg.ManifestContentData, func(w *manifest.Writer) error { return a.mergeData(w, g.from) })); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +241,11 @@ func (a *assembly) mergeData(w *manifest.Writer, from []iceberg.ManifestFile) er
 			if err != nil {
 				return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 			}
-			if err := w.Existing(e); err != nil {
+			list := w.Existing
+			if a.removed[e.DataFile().FilePath()] {
+				list = w.Delete
+			}
+			if err := list(e); err != nil {
 				return err
 			}
 		}
@@ -234,8 +253,8 @@ func (a *assembly) mergeData(w *manifest.Writer, from []iceberg.ManifestFile) er
 	return nil
 }
 
-// fillDeletes writes a group of vectors: replaced ones as deleted and added, others as
-// they were, and those of files that had none.
+// fillDeletes writes a group of vectors: replaced ones as deleted and added, those of files that
+// go as deleted, others as they were, and those of files that had none.
 func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 	add := func(path string) error {
 		return w.Add(a.vectors[path])
@@ -243,22 +262,7 @@ func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 	for _, m := range g.from {
 		for _, path := range slices.Sorted(maps.Keys(m.live)) {
 			old := a.content.files[path].deleted.entry
-			if a.vectors[path] == nil {
-				if err := w.Existing(old); err != nil {
-					return err
-				}
-				continue
-			}
-			if mutated("twodvs") {
-				if err := errors.Join(w.Existing(old), add(path)); err != nil {
-					return err
-				}
-				continue
-			}
-			a.tally.goneVectors++
-			a.tally.gonePositions += old.DataFile().Count()
-			a.tally.goneVectorSize += vectorSize(old.DataFile())
-			if err := errors.Join(w.Delete(old), add(path)); err != nil {
+			if err := a.listVector(w, path, old, add); err != nil {
 				return err
 			}
 		}
@@ -269,6 +273,24 @@ func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 		}
 	}
 	return nil
+}
+
+// listVector writes one vector that was there before, and what replaces it.
+func (a *assembly) listVector(w *manifest.Writer, path string, old iceberg.ManifestEntry, add func(string) error) error {
+	gone := a.removed[path] && !mutated("keepdead")
+	switch {
+	case a.vectors[path] == nil && !gone:
+		return w.Existing(old)
+	case mutated("twodvs") && !gone:
+		return errors.Join(w.Existing(old), add(path))
+	}
+	a.tally.goneVectors++
+	a.tally.gonePositions += old.DataFile().Count()
+	a.tally.goneVectorSize += vectorSize(old.DataFile())
+	if gone {
+		return w.Delete(old)
+	}
+	return errors.Join(w.Delete(old), add(path))
 }
 
 // writeList builds a manifest list and tells how many row ids the snapshot takes.
@@ -294,15 +316,16 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 	for key, n := range map[string]int64{
 		"added-data-files": t.addedFiles, "added-records": t.addedRows, "added-delete-files": t.addedVectors, "added-dvs": t.addedVectors,
 		"removed-delete-files": t.goneVectors, "removed-dvs": t.goneVectors, "added-position-deletes": t.addedPositions,
-		"removed-position-deletes": t.gonePositions, "added-files-size": t.addedBytes + t.vectorBytes, "removed-files-size": t.goneVectorSize,
+		"removed-position-deletes": t.gonePositions, "added-files-size": t.addedBytes + t.vectorBytes, "removed-files-size": t.goneBytes + t.goneVectorSize,
+		"deleted-data-files": t.goneFiles, "deleted-records": t.goneRows,
 	} {
 		if n != 0 {
 			p[key] = strconv.FormatInt(n, 10)
 		}
 	}
 	for key, change := range map[string]int64{
-		"total-records": t.addedRows, "total-data-files": t.addedFiles, "total-delete-files": t.addedVectors - t.goneVectors,
-		"total-files-size":       t.addedBytes + t.vectorBytes - t.goneVectorSize,
+		"total-records": t.addedRows - t.goneRows, "total-data-files": t.addedFiles - t.goneFiles, "total-delete-files": t.addedVectors - t.goneVectors,
+		"total-files-size":       t.addedBytes + t.vectorBytes - t.goneBytes - t.goneVectorSize,
 		"total-position-deletes": t.addedPositions - t.gonePositions, "total-equality-deletes": 0,
 	} {
 		p[key] = strconv.FormatInt(counter(previous, key)+change, 10)
@@ -313,6 +336,8 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 // operation names what the snapshot does, in the specification's words.
 func (a *assembly) operation() icetable.Operation {
 	switch {
+	case a.delta.replaces != nil:
+		return icetable.OpReplace
 	case len(a.vectors) == 0:
 		return icetable.OpAppend
 	case len(a.delta.files) == 0:

@@ -38,7 +38,7 @@ func BenchmarkRewrite(b *testing.B) {
 	}
 	b.ResetTimer()
 	for range b.N {
-		r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{})
+		r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, 99)})
 		if err != nil {
 			b.Fatal(err)
 		}

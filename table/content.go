@@ -217,6 +217,9 @@ func (c *content) follow(a *Attempt) error {
 	if err != nil {
 		return err
 	}
+	for path := range a.removed {
+		c.removeFile(path)
+	}
 	was := c.deletes
 	c.data, c.deletes = nil, map[string]*deleteManifest{}
 	var vectors []iceberg.ManifestFile
@@ -241,6 +244,19 @@ func (c *content) follow(a *Attempt) error {
 		}
 	}
 	return nil
+}
+
+// removeFile drops a data file and its vector.
+func (c *content) removeFile(path string) {
+	f := c.files[path]
+	c.sums.Files--
+	c.sums.Rows -= f.rows
+	c.sums.Bytes -= f.bytes
+	if f.deleted != nil {
+		c.sums.DeleteFiles--
+		c.sums.DeletedRows -= f.deleted.entry.DataFile().Count()
+	}
+	delete(c.files, path)
 }
 
 // eachWritten walks the live entries of a manifest that the attempt wrote; others are

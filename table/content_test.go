@@ -95,7 +95,7 @@ func TestPlanManifests(t *testing.T) {
 		c.files[path] = &dataFile{path: path}
 		touched = append(touched, path)
 	}
-	p := planManifests(c, map[string]int32{"new": 0}, touched)
+	p := planManifests(c, map[string]int32{"new": 0}, touched, nil)
 	if len(p.deletes) != 3 || len(p.added) != 1 {
 		t.Fatalf("%d delete manifests, %d data manifests", len(p.deletes), len(p.added))
 	}

@@ -22,6 +22,8 @@ type Delta struct {
 	digests []digest           // of the files; zero: not known
 	deletes map[string]*bitmap // by data file
 	entries []keyindex.Entry   // of all rows in files
+	// replaces is nil but for a rewrite: its Delta moves rows and changes none.
+	replaces *replacement
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
 	Reused                     int // files that an earlier attempt has uploaded

@@ -37,6 +37,10 @@
 // A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of
 // the rows in them. Where that cannot be, it fails and leaves no file.
 //
+// A rewrite lands only while all its inputs are live and no row of them is live that was deleted
+// when they were read. In the same commit the inputs and their deletion vectors go, and what was
+// deleted in the inputs meanwhile is deleted in the output. The Mark keeps its position.
+//
 // A Survey does not change. It shares with its table only what never does: entries of
 // manifests, and sets of deleted positions, which commits replace and do not add to.
 //

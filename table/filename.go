@@ -1,6 +1,7 @@
 package table
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,12 @@ type FileName struct {
 	Fence, Epoch int64
 	Stem         string // that all files of one attempt or Delta have in common: e<fence>-k<epoch>-<uuid>
 	Dir          string // that it is in, below the table's location
+}
+
+// NewStem makes a stem that nobody else will, for a daemon's fence and the epoch of the newest
+// Mark or a later one.
+func NewStem(fence, epoch int64) string {
+	return fmt.Sprintf("e%d-k%d-%s", fence, epoch, uuid.NewString())
 }
 
 // ParseFileName reads the last element of a file's path. ok is false for a name that a namer

@@ -69,7 +69,7 @@ func IntentsOf(intents string, n Name) string { return intents + "/" + n.Path() 
 
 // intend writes the intent of an attempt whose objects are all durable.
 func (t *Table) intend(ctx context.Context, a *assembly, at time.Time) error {
-	if t.cfg.Intents == "" || len(a.delta.files) == 0 {
+	if t.cfg.Intents == "" || len(a.delta.files) == 0 || a.delta.replaces != nil {
 		return nil
 	}
 	t.attempts++

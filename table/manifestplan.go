@@ -20,11 +20,17 @@ const (
 // manifestPlan says which manifests a commit writes and which it keeps. It is made without
 // I/O.
 type manifestPlan struct {
-	added    []int32                          // specs with added data files: one manifest each
-	merged   map[int32][]iceberg.ManifestFile // data manifests to merge, by spec
+	added    []int32     // specs with added data files: one manifest each
+	merged   []dataGroup // data manifests to write anew
 	keepData []iceberg.ManifestFile
 	deletes  []*deleteGroup // delete manifests to write
 	keepDels []iceberg.ManifestFile
+}
+
+// dataGroup is old data manifests that become one.
+type dataGroup struct {
+	spec int32
+	from []iceberg.ManifestFile
 }
 
 // deleteGroup is one delete manifest to be written: the surviving vectors of old
@@ -37,43 +43,64 @@ type deleteGroup struct {
 }
 
 // planManifests decides on manifests for a commit that adds data files with the given
-// specs and sets or replaces the vectors of the touched files.
-func planManifests(c *content, added map[string]int32, touched []string) *manifestPlan {
-	p := &manifestPlan{merged: map[int32][]iceberg.ManifestFile{}}
+// specs, sets or replaces the vectors of the touched files, and removes data files with theirs.
+func planManifests(c *content, added map[string]int32, touched []string, removed map[string]bool) *manifestPlan {
+	p := &manifestPlan{}
 	for _, spec := range added {
 		if !slices.Contains(p.added, spec) {
 			p.added = append(p.added, spec)
 		}
 	}
 	slices.Sort(p.added)
-	p.planData(c)
-	p.planDeletes(c, added, touched)
+	p.planData(c, removed)
+	p.planDeletes(c, added, touched, removed)
 	return p
 }
 
-func (p *manifestPlan) planData(c *content) {
+// planData has manifests written anew that list a removed file, and the small ones merged where
+// they are many. One without live files tells of removals in an older snapshot, and goes.
+func (p *manifestPlan) planData(c *content, removed map[string]bool) {
+	dirty := map[string]bool{}
+	for path := range removed {
+		dirty[c.files[path].manifest] = true
+	}
 	small := map[int32][]iceberg.ManifestFile{}
 	for _, m := range c.data {
-		if int(m.AddedDataFiles()+m.ExistingDataFiles()) < smallManifestFiles {
-			small[m.PartitionSpecID()] = append(small[m.PartitionSpecID()], m)
-			continue
+		spec, files := m.PartitionSpecID(), int(m.AddedDataFiles()+m.ExistingDataFiles())
+		switch {
+		case files < smallManifestFiles && (files > 0 || dirty[m.FilePath()]):
+			small[spec] = append(small[spec], m)
+		case dirty[m.FilePath()]:
+			p.merged = append(p.merged, dataGroup{spec, []iceberg.ManifestFile{m}})
+		case files > 0:
+			p.keepData = append(p.keepData, m)
 		}
-		p.keepData = append(p.keepData, m)
 	}
 	for _, spec := range slices.Sorted(maps.Keys(small)) {
-		if ms := small[spec]; len(ms) >= mergeManifestsAt {
-			p.merged[spec] = ms
-		} else {
-			p.keepData = append(p.keepData, ms...)
+		g := dataGroup{spec: spec}
+		for _, m := range small[spec] {
+			if len(small[spec]) >= mergeManifestsAt || dirty[m.FilePath()] {
+				g.from = append(g.from, m)
+			} else {
+				p.keepData = append(p.keepData, m)
+			}
+		}
+		if len(g.from) > 0 {
+			p.merged = append(p.merged, g)
 		}
 	}
 }
 
-// planDeletes groups the vectors to be written. Manifests that list a replaced vector must
-// be rewritten; new vectors go where there is room, then into a half-empty manifest, then
+// planDeletes groups the vectors to be written. Manifests that list a replaced vector, or one of
+// a removed file, must be rewritten; new vectors go where there is room, then into a half-empty manifest, then
 // into new ones.
-func (p *manifestPlan) planDeletes(c *content, added map[string]int32, touched []string) {
+func (p *manifestPlan) planDeletes(c *content, added map[string]int32, touched []string, removed map[string]bool) {
 	dirty := map[string]bool{}
+	for path := range removed {
+		if f := c.files[path]; f.deleted != nil {
+			dirty[f.deleted.manifest] = true
+		}
+	}
 	fresh := map[int32][]string{}
 	for _, path := range touched {
 		f := c.files[path]

@@ -55,7 +55,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	}
 	return &Attempt{
 		Head: h, Snapshot: a.id, requirements: requirements(h), updates: updates,
-		list: list.content, written: a.written, bits: a.bits,
+		list: list.content, written: a.written, bits: a.bits, removed: a.removed,
 	}, nil
 }
 

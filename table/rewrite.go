@@ -22,8 +22,8 @@ type Pacer interface {
 
 // RewriteOptions are what a rewrite is told beside its inputs.
 type RewriteOptions struct {
-	Fence, Epoch int64 // go into the name of the output
-	Pace         Pacer // nil: as fast as it can
+	Stem string // of the output's name, from NewStem; no two rewrites may have the same
+	Pace Pacer  // nil: as fast as it can
 }
 
 // RewriteInput is one input of a rewrite. A row that is at pos in it and that Seen does not
@@ -52,7 +52,7 @@ func (s *Survey) Rewrite(ctx context.Context, paths []string, o RewriteOptions) 
 	inputs, err := s.choose(paths)
 	if err == nil && len(inputs) > 0 {
 		w := &rewriter{survey: s, pace: o.Pace, out: &Rewrite{Name: s.Name, Snapshot: s.Snapshot}}
-		if err = w.run(ctx, inputs, newNamer(s.location, o.Fence, o.Epoch).dataFile()); err == nil {
+		if err = w.run(ctx, inputs, namerOf(s.location, o.Stem).dataFile()); err == nil {
 			return w.out, nil
 		}
 	}

@@ -136,7 +136,7 @@ func TestRewriteAgainstModel(t *testing.T) {
 }
 
 func (l *lab) checkRewrite(t *rapid.T, s *Survey, chosen []string) {
-	r, err := s.Rewrite(context.Background(), chosen, RewriteOptions{Fence: 1, Epoch: 99})
+	r, err := s.Rewrite(context.Background(), chosen, RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func (l *lab) again(t fatal, s *Survey, f iceberg.DataFile) *Rewrite {
 	only := *s
 	file := LiveFile{Path: f.FilePath(), Rows: f.Count(), Bytes: f.FileSizeBytes(), Sequence: 1 << 40}
 	only.Files, only.inputs = []LiveFile{file}, map[string]surveyed{file.Path: {file: file, firstRowID: 1 << 50}}
-	r, err := only.Rewrite(context.Background(), paths(&only), RewriteOptions{Fence: 1, Epoch: 100})
+	r, err := only.Rewrite(context.Background(), paths(&only), RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestSurveysStandStill(t *testing.T) {
 	var g errgroup.Group
 	var r *Rewrite
 	g.Go(func() (err error) {
-		r, err = s.Rewrite(context.Background(), paths(s), RewriteOptions{Fence: 1, Epoch: 99})
+		r, err = s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, 99)})
 		return err
 	})
 	change(20)

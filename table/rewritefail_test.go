@@ -190,7 +190,7 @@ func TestCancelledRewriteEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	before, steps := l.dataFiles(), 0
 	s := l.table.Survey()
-	_, err := s.Rewrite(ctx, paths(s), RewriteOptions{Pace: pacerFunc(func(context.Context) error {
+	_, err := s.Rewrite(ctx, paths(s), RewriteOptions{Stem: NewStem(1, 99), Pace: pacerFunc(func(context.Context) error {
 		if steps++; steps == 3 {
 			cancel()
 		}
@@ -212,7 +212,7 @@ func TestFilesWithoutRowsAreDropped(t *testing.T) {
 	b.Release()
 	before, s := l.dataFiles(), l.table.Survey()
 	s.store = fullDisk{} // nothing may be written
-	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{})
+	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil || r.Rows != 0 || r.Output != nil || len(r.Inputs) != 10 || !slices.Equal(before, l.dataFiles()) {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -234,7 +234,7 @@ func TestLongFilesAreRewritten(t *testing.T) {
 	}
 	s := l.table.Survey()
 	s.mem = mem
-	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{})
+	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestForeignFilesAreRewritten(t *testing.T) {
 	s.mem = mem
 	f := foreignFile(t, l, s.location+"/data/foreign.parquet")
 	s.inputs = map[string]surveyed{f.Path: {file: f, firstRowID: 9000}}
-	r, err := s.Rewrite(context.Background(), []string{f.Path}, RewriteOptions{})
+	r, err := s.Rewrite(context.Background(), []string{f.Path}, RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil {
 		t.Fatal(err)
 	}

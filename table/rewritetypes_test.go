@@ -89,7 +89,7 @@ func TestEveryTypeIsRewritten(t *testing.T) {
 		inputs: map[string]surveyed{in.file.Path: in}, layout: layout, store: fileio.Disk{}, location: location, mem: mem,
 		specs: map[int32]iceberg.PartitionSpec{0: *iceberg.UnpartitionedSpec},
 	}
-	r, err := s.Rewrite(ctx, []string{in.file.Path}, RewriteOptions{})
+	r, err := s.Rewrite(ctx, []string{in.file.Path}, RewriteOptions{Stem: NewStem(1, 99)})
 	if err != nil {
 		t.Fatal(err)
 	}

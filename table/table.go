@@ -283,17 +283,28 @@ func (t *Table) Advance(ctx context.Context, a *Attempt, d *Delta, h *Head) erro
 	}
 	old := t.head
 	t.head = h
-	if d != nil && len(d.files) > 0 {
-		paths := make([]string, len(d.files))
-		for i, f := range d.files {
-			paths[i] = f.FilePath()
-			t.setNumber(t.content.files[paths[i]])
-		}
-		if err := t.addToIndex(d.entries, paths); err != nil {
-			return fmt.Errorf("%s: key index: %w", t.Name(), err)
-		}
+	if err := t.indexDelta(d); err != nil {
+		return fmt.Errorf("%s: key index: %w", t.Name(), err)
 	}
 	return errors.Join(removeOldMetadata(ctx, old, h), t.dropIntents(ctx))
+}
+
+// indexDelta brings a Delta that has landed into the index.
+func (t *Table) indexDelta(d *Delta) error {
+	switch {
+	case d == nil:
+		return nil
+	case d.replaces != nil:
+		return t.redirect(d.replaces)
+	case len(d.files) == 0:
+		return nil
+	}
+	paths := make([]string, len(d.files))
+	for i, f := range d.files {
+		paths[i] = f.FilePath()
+		t.setNumber(t.content.files[paths[i]])
+	}
+	return t.addToIndex(d.entries, paths)
 }
 
 // removeOldMetadata deletes the metadata files that fell out of the table's log.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cdcd/table/fileio"
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -37,8 +36,10 @@ type namer struct {
 }
 
 func newNamer(location string, fence, epoch int64) *namer {
-	return &namer{location: location, prefix: fmt.Sprintf("e%d-k%d-%s", fence, epoch, uuid.NewString())}
+	return namerOf(location, NewStem(fence, epoch))
 }
+
+func namerOf(location, stem string) *namer { return &namer{location: location, prefix: stem} }
 
 func (n *namer) dataFile() string {
 	n.count++
