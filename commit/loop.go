@@ -43,6 +43,8 @@ type loop struct {
 	settling  bool // the source is asked for its position
 	settlings chan settling
 
+	chore *chore // of maintenance, waiting for its turn or being done; nil: none
+
 	hold     hold
 	counters counters
 }
@@ -59,7 +61,8 @@ type work struct {
 	landings []landing
 	took     time.Duration
 	spill    bool
-	cut      *cutWork // nil for others
+	cut      *cutWork     // nil for others
+	replace  *replaceWork // nil for others
 	err      error
 }
 
@@ -119,6 +122,8 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			l.onSettling(s, time.Now())
 		case n := <-l.p.cfg.Touched:
 			l.onTouched(n)
+		case c := <-l.choresWanted():
+			l.chore = &c
 		case d := <-l.p.demands:
 			l.onDemand(d, time.Now())
 		case now := <-ticker.C:
@@ -146,6 +151,9 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 	}
 	if !l.working && l.epoch.empty() && !l.epoch.open && l.hold.phase != committing {
 		l.finished = l.delivered // nothing delivered is missing in the lake
+	}
+	if !l.working {
+		l.startChore(ctx, g)
 	}
 	if !l.working {
 		if done := l.startWork(ctx, g, now); done {
@@ -316,6 +324,10 @@ func (l *loop) onWork(w work) error {
 		l.demanded(w.cut)
 		return nil
 	}
+	if w.replace != nil {
+		l.onReplace(w)
+		return nil
+	}
 	l.inFlight = time.Time{}
 	defer l.publish()
 	l.finished, l.cuts.number = w.receipt.End(), w.receipt.Epoch()
@@ -334,12 +346,16 @@ func (l *loop) onWork(w work) error {
 		if ld.unnoted != nil {
 			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
 		}
-		if ld.debris != nil {
-			l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
-		}
+		l.logDebris(ld)
 		l.logLanding(w, ld)
 	}
 	return nil
+}
+
+func (l *loop) logDebris(ld landing) {
+	if ld.debris != nil {
+		l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
+	}
 }
 
 func (l *loop) logLanding(w work, ld landing) {
@@ -356,6 +372,7 @@ func (c *Changes) add(d Changes) {
 	c.Updated += d.Updated
 	c.Deleted += d.Deleted
 	c.Commits += d.Commits
+	c.Written += d.Written
 	c.Conflicts += d.Conflicts
 }
 

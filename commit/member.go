@@ -36,6 +36,8 @@ type member struct {
 // Changes counts what a table's commits did.
 type Changes struct {
 	Inserted, Updated, Deleted, Commits int64
+	// Written is the size of the data files.
+	Written int64
 	// Conflicts counts the attempts that could not land because others had changed the
 	// table, and were made anew.
 	Conflicts int64

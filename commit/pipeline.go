@@ -61,6 +61,7 @@ type Pipeline struct {
 	refused   []Refusal
 	status    atomic.Pointer[Status]
 	demands   chan demand
+	chores    chan chore
 	ended     chan struct{} // closed when the pipeline has run
 }
 

@@ -40,7 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 
 func newPipeline(cfg Config) *Pipeline {
 	return &Pipeline{
-		cfg: cfg, members: map[capture.Name]*member{}, demands: make(chan demand), ended: make(chan struct{}),
+		cfg: cfg, members: map[capture.Name]*member{}, demands: make(chan demand), chores: make(chan chore), ended: make(chan struct{}),
 		committer: &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1},
 	}
 }

@@ -72,6 +72,7 @@ type TableStatus struct {
 	// Committed is the commit time of the newest source transaction that its newest commit
 	// covers; zero: not known.
 	Committed            time.Time
+	Snapshot             int64 // that Content is of
 	Content              table.Stats
 	IndexKeys, IndexRuns int
 	// IndexMemory and IndexDisk are the bytes that the key index takes.
@@ -130,6 +131,7 @@ type counters struct {
 // content is what is known of a table after its newest commit.
 type content struct {
 	committed    time.Time
+	snapshot     int64
 	stats        table.Stats
 	keys, runs   int
 	memory, disk int64 // bytes of the key index
@@ -151,7 +153,7 @@ func newCounters(members map[capture.Name]*member) counters {
 func (c *counters) look(m *member) {
 	t := m.table
 	memory, disk := t.IndexBytes()
-	c.content[m] = content{t.Head().Mark.Committed, t.Stats(), t.IndexKeys(), t.IndexRuns(), memory, disk}
+	c.content[m] = content{t.Head().Mark.Committed, t.Head().Snapshot, t.Stats(), t.IndexKeys(), t.IndexRuns(), memory, disk}
 }
 
 func (c *counters) delivered(s *capture.Segment) {
@@ -212,7 +214,7 @@ func (l *loop) publish() {
 			t.Behind = now.Sub(m.behind)
 		}
 		c := l.counters.content[m]
-		t.Committed, t.Content, t.IndexKeys, t.IndexRuns = c.committed, c.stats, c.keys, c.runs
+		t.Committed, t.Snapshot, t.Content, t.IndexKeys, t.IndexRuns = c.committed, c.snapshot, c.stats, c.keys, c.runs
 		t.IndexMemory, t.IndexDisk = c.memory, c.disk
 		s.Tables = append(s.Tables, t)
 	}

@@ -106,7 +106,7 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 			return landing{member: m}, nil // the changes cancel out: the position may lag
 		}
 		what, err := c.land(ctx, m, d, mark, &l)
-		l.changes.Inserted, l.changes.Updated, l.changes.Deleted, l.changes.Commits = d.Inserted, d.Updated, d.Deleted, 1
+		l.changes.Inserted, l.changes.Updated, l.changes.Deleted, l.changes.Commits, l.changes.Written = d.Inserted, d.Updated, d.Deleted, 1, d.Written()
 		l.took, l.reused = time.Since(began), d.Reused
 		if err != nil || what == landed {
 			return l, err
@@ -140,6 +140,9 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 	var before []*table.Attempt // on the same snapshot: any of them may still land
 	for range rebaseTries {
 		a, err := m.table.Prepare(ctx, d, mark)
+		if err != nil && len(before) == 0 {
+			return 0, notOffered{err}
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -37,6 +37,7 @@ type Reason string
 const (
 	SmallFiles  Reason = "small files"
 	DeletedRows Reason = "deleted rows"
+	OnDemand    Reason = "on demand"
 )
 
 // Group is a set of files to rewrite into one, in that order. They are of one partition.
@@ -115,6 +116,22 @@ func Plan(files []table.LiveFile, p Policy) []Group {
 	slices.SortStableFunc(small, func(a, b Group) int { return cmp.Compare(a.perFile(), b.perFile()) })
 	slices.SortStableFunc(deleted, func(a, b Group) int { return cmp.Compare(b.deletedShare(), a.deletedShare()) })
 	return append(small, deleted...)
+}
+
+// PlanAll chooses everything of which a rewrite leaves fewer files or fewer deleted rows, whatever
+// it costs: for those who ask for it.
+func PlanAll(files []table.LiveFile, p Policy) []Group {
+	var out []Group
+	for _, part := range partitions(files) {
+		part = slices.DeleteFunc(part, func(f table.LiveFile) bool { return f.Deleted == 0 && full(f, p) })
+		for _, g := range pack(part, p) {
+			if len(g.Files) > 1 || g.Deleted > 0 {
+				g.Reason = OnDemand
+				out = append(out, g)
+			}
+		}
+	}
+	return out
 }
 
 // perFile is what it costs to have one file less, in bytes.
@@ -196,7 +213,8 @@ type Debt struct {
 	DeleteFiles int
 	Rows        int64 // deleted ones included
 	Deleted     int64
-	Pending     int64 // bytes that a plan would read
+	Pending     int64 // bytes of the files that a plan would rewrite
+	Reclaimable int64 // bytes of deleted rows, about
 }
 
 // Measure gives the debt of a table.
@@ -205,6 +223,7 @@ func Measure(files []table.LiveFile, p Policy) Debt {
 	for _, f := range files {
 		d.Rows += f.Rows
 		d.Deleted += f.Deleted
+		d.Reclaimable += f.Bytes - liveBytes(f)
 		if !full(f, p) {
 			d.Small++
 		}

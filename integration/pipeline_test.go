@@ -226,6 +226,8 @@ type status struct {
 		Rows                           int64
 		Inserted, Updated, Deleted     int64
 		Commits                        int64
+		DataFiles                      int `json:"data_files"`
+		DeleteFiles                    int `json:"delete_files"`
 	} `json:"tables"`
 	Refused []struct{ Table, Reason string } `json:"refused"`
 }

@@ -307,6 +307,7 @@ type Stats struct {
 	Rows, DeletedRows         int64
 	Bytes                     int64
 	DataManifests, DVManifest int
+	Snapshots                 int // retained
 }
 
 func (c *content) stats() Stats {

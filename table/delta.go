@@ -32,6 +32,14 @@ type Delta struct {
 // Empty reports that the Delta changes no row.
 func (d *Delta) Empty() bool { return len(d.files) == 0 && len(d.deletes) == 0 }
 
+// Written is the size of the data files.
+func (d *Delta) Written() (n int64) {
+	for _, f := range d.files {
+		n += f.FileSizeBytes()
+	}
+	return n
+}
+
 func (d *Delta) file(path string) iceberg.DataFile {
 	for _, f := range d.files {
 		if f.FilePath() == path {

@@ -14,10 +14,10 @@ import (
 	"github.com/apache/iceberg-go"
 )
 
-// Pacer slows a rewrite down. Rest is called between steps of work and returns when the next
-// one may begin.
+// Pacer slows a rewrite down, and is told how far it is. Rest is called after each step of work,
+// with how many rows of the inputs that was, and returns when the next one may begin.
 type Pacer interface {
-	Rest(ctx context.Context) error
+	Rest(ctx context.Context, rows int64) error
 }
 
 // RewriteOptions are what a rewrite is told beside its inputs.
@@ -90,11 +90,11 @@ type rewriter struct {
 	out    *Rewrite
 }
 
-func (w *rewriter) rest(ctx context.Context) error {
+func (w *rewriter) rest(ctx context.Context, rows int64) error {
 	if err := ctx.Err(); err != nil || w.pace == nil {
 		return err
 	}
-	return w.pace.Rest(ctx)
+	return w.pace.Rest(ctx, rows)
 }
 
 // run finds out where every row goes, and copies them there.
@@ -172,11 +172,12 @@ func (w *rewriter) copy(ctx context.Context, in surveyed, kept []byte) (err erro
 			return err
 		}
 		err = w.append(in, rows, kept)
+		n := rows.Record.NumRows()
 		rows.Release()
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.file.Path, err)
 		}
-		if err := w.rest(ctx); err != nil {
+		if err := w.rest(ctx, n); err != nil {
 			return err
 		}
 	}

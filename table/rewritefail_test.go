@@ -73,7 +73,7 @@ func (w *fullWriter) Close() error {
 // pacerFunc is a Pacer of one function.
 type pacerFunc func(context.Context) error
 
-func (f pacerFunc) Rest(ctx context.Context) error { return f(ctx) }
+func (f pacerFunc) Rest(ctx context.Context, _ int64) error { return f(ctx) }
 
 // newRewriteLab makes a table of a few files, most of which have a vector.
 func newRewriteLab(t *testing.T, mem memory.Allocator) *lab {

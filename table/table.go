@@ -151,7 +151,11 @@ func (t *Table) Name() Name { return t.head.Name }
 func (t *Table) Head() *Head { return t.head }
 
 // Stats counts what the current snapshot is made of.
-func (t *Table) Stats() Stats { return t.content.stats() }
+func (t *Table) Stats() Stats {
+	s := t.content.stats()
+	s.Snapshots = len(t.head.meta.Snapshots())
+	return s
+}
 
 // IndexKeys and IndexRuns describe the key index.
 func (t *Table) IndexKeys() int { return t.index.Len() }

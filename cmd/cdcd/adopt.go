@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"cdcd/commit"
-	"cdcd/table"
 )
 
 // adoptCmd is cdcd adopt.
@@ -23,12 +21,12 @@ func (a *adoptCmd) Run(ctx context.Context, c console, flags *cli) error {
 	if err != nil {
 		return err
 	}
-	namespace, name, ok := strings.Cut(a.Table, ".")
-	if !ok {
-		return coded{exitUsage, fmt.Errorf("%q is not namespace.table", a.Table)}
+	n, err := parseName(a.Table)
+	if err != nil {
+		return err
 	}
 	return repair(ctx, cfg, c, func(x *repairing) error {
-		done, err := commit.Adopt(ctx, x.config, table.Name{Namespace: namespace, Table: name}, a.DryRun)
+		done, err := commit.Adopt(ctx, x.config, n, a.DryRun)
 		if err != nil {
 			return err
 		}

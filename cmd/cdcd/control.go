@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"time"
@@ -33,17 +34,24 @@ func command(do func(ctx context.Context, body json.RawMessage) (any, error)) ht
 		if err == nil {
 			out, err = do(r.Context(), body)
 		}
-		switch {
-		case err == nil:
-			writeJSON(w, http.StatusOK, out)
-		case errors.As(err, new(badRequest)):
-			writeJSON(w, http.StatusBadRequest, refusalReport{err.Error()})
-		case errors.Is(err, commit.ErrBusy), errors.Is(err, commit.ErrNoCut):
-			writeJSON(w, http.StatusConflict, refusalReport{err.Error()})
-		default:
-			writeJSON(w, http.StatusServiceUnavailable, refusalReport{err.Error()})
+		if err != nil {
+			refuse(w, err)
+			return
 		}
+		writeJSON(w, http.StatusOK, out)
 	}
+}
+
+// refuse answers a command that is not carried out.
+func refuse(w http.ResponseWriter, err error) {
+	code := http.StatusServiceUnavailable
+	switch {
+	case errors.As(err, new(badRequest)):
+		code = http.StatusBadRequest
+	case errors.Is(err, commit.ErrBusy), errors.Is(err, commit.ErrNoCut):
+		code = http.StatusConflict
+	}
+	writeJSON(w, code, refusalReport{err.Error()})
 }
 
 // client sends commands to the daemon that owns a control socket.
@@ -64,6 +72,35 @@ func (c client) post(ctx context.Context, path string, what, to any) error {
 func (c client) do(ctx context.Context, within time.Duration, method, path string, body []byte, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(to)
+}
+
+// stream sends a command that is answered a line of JSON at a time, for as long as it takes.
+func (c client) stream(ctx context.Context, path string, body []byte) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		resp, err := c.send(ctx, http.MethodPost, path, body)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer resp.Body.Close()
+		for d := json.NewDecoder(resp.Body); ; {
+			var line json.RawMessage
+			err := d.Decode(&line)
+			if errors.Is(err, io.EOF) || !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// send sends a command and gives the answer to it, whose body the caller closes.
+func (c client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -72,19 +109,19 @@ func (c client) do(ctx context.Context, within time.Duration, method, path strin
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return coded{exitLater, fmt.Errorf("%w %s: %w", errNoDaemon, c.socket, err)}
+		return nil, coded{exitLater, fmt.Errorf("%w %s: %w", errNoDaemon, c.socket, err)}
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return json.NewDecoder(resp.Body).Decode(to)
-	}
 	var r refusalReport
 	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil || r.Error == "" {
-		return coded{exitLater, fmt.Errorf("the daemon answers %s: it may be of another version", resp.Status)}
+		return nil, coded{exitLater, fmt.Errorf("the daemon answers %s: it may be of another version", resp.Status)}
 	}
-	return coded{exitLater, fmt.Errorf("the daemon refuses: %s", r.Error)}
+	return nil, coded{exitLater, fmt.Errorf("the daemon refuses: %s", r.Error)}
 }

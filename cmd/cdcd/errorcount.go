@@ -10,12 +10,13 @@ import (
 // components are the parts of the daemon that log under a name of their own; the rest logs
 // as the daemon.
 const (
-	componentSource  = "source"  // reading the log and the schemas
-	componentCommit  = "commit"  // epochs, recovery and the initial load
-	componentCatalog = "catalog" // the endpoint for readers
-	componentDaemon  = "daemon"
-	componentKey     = "component"
-	errorKey         = "err"
+	componentSource     = "source"  // reading the log and the schemas
+	componentCommit     = "commit"  // epochs, recovery and the initial load
+	componentCatalog    = "catalog" // the endpoint for readers
+	componentCompaction = "compaction"
+	componentDaemon     = "daemon"
+	componentKey        = "component"
+	errorKey            = "err"
 )
 
 // errorCounter counts the warnings and errors in the log that carry an error, by component.
@@ -26,7 +27,7 @@ type errorCounter struct {
 }
 
 func newErrorCounter() *errorCounter {
-	return &errorCounter{counts: map[string]int64{componentSource: 0, componentCommit: 0, componentCatalog: 0, componentDaemon: 0}}
+	return &errorCounter{counts: map[string]int64{componentSource: 0, componentCommit: 0, componentCatalog: 0, componentCompaction: 0, componentDaemon: 0}}
 }
 
 func (c *errorCounter) add(component string) {

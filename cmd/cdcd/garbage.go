@@ -17,19 +17,19 @@ type garbageTotals struct {
 }
 
 // collector makes the collector of a recovered pipeline: no intent of a former owner is open.
-func (d *daemon) collector(lake *lakehouse, p *commit.Pipeline) (*compaction.Collector, error) {
+func (d *daemon) collector(lake *lakehouse, p *commit.Pipeline, c *compaction.Compactor) (*compaction.Collector, error) {
 	tables := lake.tables(d.cfg.Pipeline)
 	tables.Now, tables.Intents = clock, commit.IntentsIn(lake.beside(d.cfg), d.cfg.Pipeline)
 	return compaction.NewCollector(compaction.CollectorConfig{
 		Tables: tables, Dir: d.state.garbageDir(), Fence: p.Status().Fence, Grace: time.Duration(d.cfg.Garbage.Grace),
-		Interval: time.Duration(d.cfg.Garbage.Interval), DryRun: d.cfg.Garbage.DryRun, Now: clock, Logger: d.logger,
+		Interval: time.Duration(d.cfg.Garbage.Interval), DryRun: d.cfg.Garbage.DryRun, InFlight: c.InFlight, Now: clock, Logger: d.logger,
 	})
 }
 
 // collectGarbage deletes what no snapshot names any more, until ctx ends or somebody else owns
 // the pipeline. Trouble with it stops nothing else.
-func (d *daemon) collectGarbage(ctx context.Context, lake *lakehouse, p *commit.Pipeline) {
-	c, err := d.collector(lake, p)
+func (d *daemon) collectGarbage(ctx context.Context, lake *lakehouse, p *commit.Pipeline, rewriting *compaction.Compactor) {
+	c, err := d.collector(lake, p, rewriting)
 	if err != nil {
 		d.logger.Warn("garbage is not collected", "err", err)
 		return

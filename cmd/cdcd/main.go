@@ -23,6 +23,7 @@ type cli struct {
 	Verify  verifyCmd  `cmd:"" help:"Compare the lake's rows with the source's."`
 	Show    showCmd    `cmd:"" help:"Print rows of a lake table."`
 	Cut     cutCmd     `cmd:"" help:"Have the running daemon publish a cut now, and print it."`
+	Compact compactCmd `cmd:"" help:"Have the running daemon merge a table's small files and drop deleted rows from its files."`
 	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
 	Inspect inspectCmd `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
 	Fsck    fsckCmd    `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`

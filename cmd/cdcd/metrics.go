@@ -1,9 +1,14 @@
 package main
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"cdcd/commit"
+	"cdcd/compaction"
+	"cdcd/table"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -31,6 +36,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		k.gauge("cdcd_garbage_bytes", "Size of those files.", float64(g.WaitingBytes))
 		k.counter("cdcd_garbage_removed_files_total", "Files deleted that no snapshot names.", g.Removed)
 		k.counter("cdcd_garbage_removed_bytes_total", "Size of the files deleted.", g.RemovedBytes)
+	}
+	if c := m.view.compactor.Load(); c != nil {
+		k.compaction(c.Status())
 	}
 	if s, ok := m.view.status(); ok {
 		k.status(s)
@@ -115,7 +123,38 @@ func (k sink) table(t commit.TableStatus) {
 	k.gauge("cdcd_snapshot_progress_ratio", "Share of the initial load that is done.", done, "table", name)
 	k.gauge("cdcd_data_files", "Live data files.", float64(t.Content.Files), "table", name)
 	k.gauge("cdcd_delete_files", "Live deletion vectors.", float64(t.Content.DeleteFiles), "table", name)
+	k.gauge("cdcd_stored_rows", "Rows in data files, deleted ones included.", float64(t.Content.Rows), "table", name)
+	k.gauge("cdcd_deleted_rows", "Of those, rows that are deleted.", float64(t.Content.DeletedRows), "table", name)
+	k.gauge("cdcd_data_bytes", "Size of the live data files.", float64(t.Content.Bytes), "table", name)
+	k.gauge("cdcd_manifests", "Manifests of the newest snapshot.", float64(t.Content.DataManifests), "table", name, "content", "data")
+	k.gauge("cdcd_manifests", "Manifests of the newest snapshot.", float64(t.Content.DVManifest), "table", name, "content", "deletes")
+	k.gauge("cdcd_snapshots", "Snapshots in the table's metadata.", float64(t.Content.Snapshots), "table", name)
+	k.counter("cdcd_written_bytes_total", "Size of the data files that commits of changes added.", t.Changes.Written, "table", name)
+	k.gauge("cdcd_index_runs", "Runs of the key index, which a look-up may have to read each of.", float64(t.IndexRuns), "table", name)
 	k.gauge("cdcd_index_keys", "Entries in the key index.", float64(t.IndexKeys), "table", name)
 	k.gauge("cdcd_index_bytes", "Size of the key index.", float64(t.IndexMemory), "table", name, "place", "memory")
 	k.gauge("cdcd_index_bytes", "Size of the key index.", float64(t.IndexDisk), "table", name, "place", "disk")
+}
+
+// compaction sends what compaction has come to, and what is left for it to do.
+func (k sink) compaction(s compaction.Status) {
+	t := s.Totals
+	for result, n := range map[string]int64{"landed": t.Rewrites, "outdated": t.Outdated, "failed": t.Failed} {
+		k.counter("cdcd_compactions_total", "Rewrites of files into one.", n, "result", result)
+	}
+	k.counter("cdcd_compaction_files_total", "Files that were rewritten.", t.Files)
+	k.counter("cdcd_compaction_rows_total", "Rows that were written again.", t.Rows)
+	k.counter("cdcd_compaction_dropped_rows_total", "Deleted rows that are gone from the files.", t.Dropped)
+	k.counter("cdcd_compaction_read_bytes_total", "Size of the files that were rewritten.", t.Read)
+	k.counter("cdcd_compaction_written_bytes_total", "Size of the files that replaced them.", t.Written)
+	k.gauge("cdcd_compaction_busy_seconds", "Time that rewrites have worked.", t.Worked.Seconds())
+	for i, n := range slices.SortedFunc(maps.Keys(s.Debts), func(a, b table.Name) int { return strings.Compare(a.String(), b.String()) }) {
+		if i == maxTableLabels {
+			return
+		}
+		d, name := s.Debts[n], n.String()
+		k.gauge("cdcd_debt_bytes", "Size of the files that are to be rewritten.", float64(d.Pending), "lake_table", name)
+		k.gauge("cdcd_small_files", "Data files that are far smaller than the target.", float64(d.Small), "lake_table", name)
+		k.gauge("cdcd_reclaimable_bytes", "Size of deleted rows in data files, about.", float64(d.Reclaimable), "lake_table", name)
+	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"cdcd/capture"
 	"cdcd/commit"
+	"cdcd/compaction"
+	"cdcd/table"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,6 +28,7 @@ type collectStatus struct {
 func (c *collectStatus) Collect(out chan<- prometheus.Metric) {
 	c.metrics.Collect(out)
 	sink{out}.status(c.status)
+	sink{out}.compaction(compaction.Status{Debts: map[table.Name]compaction.Debt{{Namespace: "shop", Table: "orders"}: {Pending: 5}}})
 }
 
 func testStatus() commit.Status {
@@ -106,6 +109,7 @@ func TestMetricValues(t *testing.T) {
 		`cdcd_commit_conflicts_total{table="shop.orders"} 5`,
 		`cdcd_refused_tables 1`,
 		`cdcd_garbage_files 3`,
+		`cdcd_debt_bytes{lake_table="shop.orders"} 5`,
 		`cdcd_garbage_removed_bytes_total 200`,
 	} {
 		if !strings.Contains(text, line+"\n") {
@@ -127,7 +131,7 @@ func TestErrorsAreCounted(t *testing.T) {
 		source := l.With("component", componentSource).With("more", 1)
 		source.Error("c", "n", 1, "err", err)
 		source.WithGroup("g").Warn("d", "err", err)
-		want := map[string]int64{componentSource: 2, componentCommit: 0, componentCatalog: 0, componentDaemon: 1}
+		want := map[string]int64{componentSource: 2, componentCommit: 0, componentCatalog: 0, componentCompaction: 0, componentDaemon: 1}
 		if diff := cmp.Diff(want, c.all()); diff != "" {
 			t.Error(diff)
 		}

@@ -145,7 +145,10 @@ func (b *progressBar) Write(p []byte) (int, error) {
 }
 
 // show draws a state of the load.
-func (b *progressBar) show(p loadProgress) {
+func (b *progressBar) show(p loadProgress) { b.draw(p.String(), p.percent()) }
+
+// draw draws a text and a percentage.
+func (b *progressBar) draw(text string, percent int) {
 	const width, frame = 16, 8 // of the bar, and of what stands around it
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -156,8 +159,8 @@ func (b *progressBar) show(p loadProgress) {
 		b.bar = progressbar.NewOptions64(100, progressbar.OptionSetWriter(b.out), progressbar.OptionSetWidth(width),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(0))
 	}
-	b.bar.Describe(cut(p.String(), terminalWidth(b.out)-width-frame))
-	_ = b.bar.Set(p.percent())
+	b.bar.Describe(cut(text, terminalWidth(b.out)-width-frame))
+	_ = b.bar.Set(percent)
 }
 
 // finish removes the bar.

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -115,6 +114,7 @@ type daemon struct {
 	bar     *progressBar
 	mem     *capture.Pool
 	view    view
+	tables  table.Config // of the lake, for looking
 	// touched goes from the catalog endpoint to the pipeline.
 	touched chan table.Name
 }
@@ -128,6 +128,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	defer lake.Close()
+	d.tables = lake.tables(d.cfg.Pipeline)
 	listeners, err := d.listen(lake)
 	if err != nil {
 		return err
@@ -180,12 +181,15 @@ func (d *daemon) drive(stop, ctx context.Context, lake *lakehouse, p *commit.Pip
 		<-stop.Done()
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
-	collecting, end := context.WithCancel(ctx)
-	var collector sync.WaitGroup
-	collector.Go(func() { d.collectGarbage(collecting, lake, p) })
-	err := p.Run(ctx, stop.Done())
+	maintaining, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(stop, cancel)()
+	defer cancel()
+	end, err := d.maintain(maintaining, lake, p)
+	if err != nil {
+		return err
+	}
+	err = p.Run(ctx, stop.Done())
 	end()
-	collector.Wait()
 	switch {
 	case err == nil:
 		d.logger.Info("ended", "position", p.Status().Finished.String())

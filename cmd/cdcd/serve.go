@@ -183,6 +183,7 @@ func (d *daemon) controlHandler() http.Handler {
 	mux.Handle("POST /hold", command(d.hold))
 	mux.Handle("POST /cut", command(d.cut))
 	mux.Handle("POST /release", command(d.release))
+	mux.HandleFunc("POST /compact", d.compact)
 	return mux
 }
 

@@ -54,11 +54,11 @@ func (s *showCmd) Run(ctx context.Context, c console, flags *cli) error {
 
 // lakeHead loads a table by its name in the catalog.
 func lakeHead(ctx context.Context, lake *lakehouse, pipeline, name string) (*table.Head, error) {
-	namespace, tableName, ok := strings.Cut(name, ".")
-	if !ok {
-		return nil, coded{exitUsage, fmt.Errorf("%q is not namespace.table", name)}
+	n, err := parseName(name)
+	if err != nil {
+		return nil, err
 	}
-	h, err := table.LoadHead(ctx, lake.tables(pipeline), table.Name{Namespace: namespace, Table: tableName})
+	h, err := table.LoadHead(ctx, lake.tables(pipeline), n)
 	if err == nil && h == nil {
 		err = coded{exitUsage, fmt.Errorf("there is no table %s in the lake", name)}
 	}

@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"cdcd/commit"
+	"cdcd/compaction"
 )
 
 // view is what the daemon shows of itself.
 type view struct {
-	pipeline atomic.Pointer[commit.Pipeline]
-	load     atomic.Pointer[loadProgress]  // nil: nothing is being loaded
-	garbage  atomic.Pointer[garbageTotals] // nil: not looked for yet
+	pipeline  atomic.Pointer[commit.Pipeline]
+	load      atomic.Pointer[loadProgress]  // nil: nothing is being loaded
+	garbage   atomic.Pointer[garbageTotals] // nil: not looked for yet
+	compactor atomic.Pointer[compaction.Compactor]
 }
 
 func (v *view) set(p *commit.Pipeline) { v.pipeline.Store(p) }

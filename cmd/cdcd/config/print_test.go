@@ -77,6 +77,11 @@ commit:
 load:
   connections: 2 # default
   chunk_rows: 0 # default
+compaction:
+  enabled: true # default
+  cpu_percent: 30 # default
+  deleted_percent: 20 # default
+  target_file_size: 256MiB # default
 garbage:
   grace: 24h # default
   interval: 1h # default

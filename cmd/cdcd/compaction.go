@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"cdcd/commit"
+	"cdcd/compaction"
+	"cdcd/table"
+)
+
+// compactor makes the compactor of a recovered pipeline.
+func (d *daemon) compactor(p *commit.Pipeline) (*compaction.Compactor, error) {
+	c := d.cfg.Compaction
+	policy := compaction.Policy{TargetBytes: int64(c.TargetFileSize), DeletedShare: float64(c.DeletedPercent) / 100}
+	return compaction.NewCompactor(compaction.CompactorConfig{
+		Lake: p, Fence: p.Status().Fence, Policy: func(table.Name) compaction.Policy { return policy },
+		Share: float64(c.CPUPercent) / 100, Clock: compaction.Wall{}, Logger: d.logger.With(componentKey, componentCompaction),
+	})
+}
+
+// targets gives the tables that may be compacted. One that is being loaded is left alone: its load
+// is over sooner.
+func targets(control table.Name, p *commit.Pipeline) func() []compaction.Target {
+	return func() []compaction.Target {
+		out := []compaction.Target{{Name: control}}
+		for _, t := range p.Status().Tables {
+			if !t.Loading {
+				out = append(out, compaction.Target{Name: t.Lake, Snapshot: t.Snapshot})
+			}
+		}
+		return out
+	}
+}
+
+// maintain keeps the tables of a running pipeline cheap to read and to commit to. end stops that.
+func (d *daemon) maintain(ctx context.Context, lake *lakehouse, p *commit.Pipeline) (end func(), err error) {
+	c, err := d.compactor(p)
+	if err != nil {
+		return nil, err
+	}
+	d.view.compactor.Store(c)
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { d.collectGarbage(ctx, lake, p, c) })
+	if d.cfg.Compaction.Enabled {
+		running.Go(func() { c.Run(ctx, targets(controlName(d.cfg), p)) })
+	}
+	return func() { cancel(); running.Wait() }, nil
+}

@@ -1,0 +1,225 @@
+package compaction
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"cdcd/table"
+)
+
+// Lake is where a [Compactor] finds tables and lands rewrites.
+type Lake interface {
+	// Survey gives what a table is made of now.
+	Survey(ctx context.Context, n table.Name) (*table.Survey, error)
+	// Replace puts a rewrite in the place of its inputs. With an error it is not in the table
+	// and, but for one of ctx, may not be offered again.
+	Replace(ctx context.Context, rw *table.Rewrite) error
+}
+
+// CompactorConfig is what a Compactor works with.
+type CompactorConfig struct {
+	Lake   Lake
+	Fence  int64                   // of this daemon
+	Policy func(table.Name) Policy // by table
+	Share  float64                 // of the time that background work takes: above 0, up to 1
+	Clock  Clock
+	Logger *slog.Logger
+}
+
+const (
+	// lookEvery is how often it is looked for tables that have changed.
+	lookEvery = time.Second
+	// retryAfter is how long a table is left alone after a rewrite of it has failed.
+	retryAfter = time.Minute
+)
+
+// Compactor rewrites files of tables. Of everything that it does, one rewrite at a time is under
+// way. It may be used by several goroutines.
+type Compactor struct {
+	cfg  CompactorConfig
+	turn chan struct{} // held by the one that rewrites
+
+	mu     sync.Mutex
+	stems  map[string]bool // of outputs that are in no snapshot yet
+	job    *job            // under way; nil: none
+	tables map[table.Name]*state
+	totals Totals
+}
+
+// state is what is known of a table.
+type state struct {
+	looked  int64 // the snapshot at which there was nothing to do; 0: none
+	blocked time.Time
+	debt    Debt
+}
+
+// Totals only grow.
+type Totals struct {
+	Rewrites, Files  int64 // that landed, and their inputs
+	Rows             int64 // written
+	Read, Written    int64 // bytes
+	Dropped          int64 // deleted rows that are gone
+	Outdated, Failed int64 // rewrites that did not land, because others were faster, and for another reason
+	Worked           time.Duration
+}
+
+// Target is a table that may be rewritten.
+type Target struct {
+	Name     table.Name
+	Snapshot int64 // that it is at; 0: not known
+}
+
+// NewCompactor makes a Compactor.
+func NewCompactor(cfg CompactorConfig) (*Compactor, error) {
+	if _, err := NewPacer(cfg.Share, cfg.Clock); err != nil {
+		return nil, err
+	}
+	return &Compactor{cfg: cfg, turn: make(chan struct{}, 1), stems: map[string]bool{}, tables: map[table.Name]*state{}}, nil
+}
+
+// Run rewrites what needs it in the background, until ctx ends. targets gives the tables as they
+// are. Trouble with one table leaves the others to go on.
+func (c *Compactor) Run(ctx context.Context, targets func() []Target) {
+	for ctx.Err() == nil {
+		worked := false
+		for _, t := range targets() {
+			did, err := c.step(ctx, t)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				c.cfg.Logger.Warn("files are not rewritten", "table", t.Name.String(), "err", err, "again_after", retryAfter)
+			}
+			worked = worked || did
+		}
+		if !worked {
+			_ = c.cfg.Clock.Sleep(ctx, lookEvery) // the loop looks at ctx
+		}
+	}
+}
+
+// step rewrites the most urgent group of a table, if there is one.
+func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error) {
+	s := c.state(t.Name)
+	if t.Snapshot != 0 && t.Snapshot == s.looked || c.cfg.Clock.Now().Before(s.blocked) {
+		return false, nil
+	}
+	survey, err := c.cfg.Lake.Survey(ctx, t.Name)
+	if err != nil {
+		return false, err
+	}
+	groups := c.note(survey)
+	if len(groups) == 0 {
+		return false, nil
+	}
+	pace, err := NewPacer(c.cfg.Share, c.cfg.Clock)
+	if err == nil {
+		_, err = c.rewrite(ctx, survey, groups[0], pace)
+	}
+	if errors.Is(err, table.ErrOutdated) {
+		return true, nil
+	}
+	if err != nil {
+		c.mu.Lock()
+		s.blocked = c.cfg.Clock.Now().Add(retryAfter)
+		c.mu.Unlock()
+	}
+	return true, err
+}
+
+// state gives what is known of a table.
+func (c *Compactor) state(n table.Name) *state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.tables[n]
+	if s == nil {
+		s = &state{}
+		c.tables[n] = s
+	}
+	return s
+}
+
+// note plans for a survey, and remembers what it shows.
+func (c *Compactor) note(s *table.Survey) []Group {
+	p := c.cfg.Policy(s.Name)
+	groups := Plan(s.Files, p)
+	st := c.state(s.Name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.debt = Measure(s.Files, p)
+	if st.looked = 0; len(groups) == 0 {
+		st.looked = s.Snapshot
+	}
+	return groups
+}
+
+// rewrite rewrites a group and lands it. One rewrite at a time is under way.
+func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, pace *Pacer) (*table.Rewrite, error) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	stem := table.NewStem(c.cfg.Fence, s.Epoch)
+	j := c.begin(&job{name: s.Name, group: g, pace: pace}, stem)
+	rw, err := s.Rewrite(ctx, g.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
+	if err == nil {
+		err = c.cfg.Lake.Replace(ctx, rw)
+	}
+	c.end(j, stem, rw, err)
+	return rw, err
+}
+
+func (c *Compactor) begin(j *job, stem string) *job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stems[stem] = true
+	j.began = c.cfg.Clock.Now()
+	j.pace.Begin()
+	c.job = j
+	return j
+}
+
+// end notes what became of a rewrite. Its files are in the table by now, or never will be.
+func (c *Compactor) end(j *job, stem string, rw *table.Rewrite, err error) {
+	took := c.cfg.Clock.Now().Sub(j.began)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.stems, stem)
+	c.job = nil
+	t := &c.totals
+	t.Worked += took - time.Duration(j.rested.Load())
+	switch {
+	case err == nil:
+		t.Rewrites++
+		t.Files += int64(len(j.group.Files))
+		t.Rows += rw.Rows
+		t.Dropped += j.group.Deleted
+		t.Read += j.group.Read
+		t.Written += writtenBytes(rw)
+		c.cfg.Logger.Debug("files rewritten", "table", j.name.String(), "reason", string(j.group.Reason), "files", len(j.group.Files),
+			"rows", rw.Rows, "dropped_rows", j.group.Deleted, "read_bytes", j.group.Read, "took_ms", took.Milliseconds())
+	case errors.Is(err, table.ErrOutdated):
+		t.Outdated++
+	default:
+		t.Failed++
+	}
+}
+
+// writtenBytes is the size of a rewrite's output.
+func writtenBytes(rw *table.Rewrite) int64 {
+	if rw.Output == nil {
+		return 0
+	}
+	return rw.Output.FileSizeBytes()
+}
+
+// InFlight gives the stems of the names of outputs that are in no snapshot, and may be soon.
+func (c *Compactor) InFlight() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.stems))
+}
