@@ -27,6 +27,7 @@ type CompactorConfig struct {
 	Fence  int64                   // of this daemon
 	Policy func(table.Name) Policy // by table
 	Share  float64                 // of the time that background work takes: above 0, up to 1
+	Idle   bool                    // look in the background, and rewrite nothing
 	Clock  Clock
 	Logger *slog.Logger
 }
@@ -36,6 +37,8 @@ const (
 	lookEvery = time.Second
 	// retryAfter is how long a table is left alone after a rewrite of it has failed.
 	retryAfter = time.Minute
+	// warnEvery is how often it is said again that a table's debt grows.
+	warnEvery = time.Hour
 )
 
 // Compactor rewrites files of tables. Of everything that it does, one rewrite at a time is under
@@ -56,6 +59,8 @@ type state struct {
 	looked  int64 // the snapshot at which there was nothing to do; 0: none
 	blocked time.Time
 	debt    Debt
+	watch   debtWatch
+	warned  time.Time // of its growth
 }
 
 // Totals only grow.
@@ -104,6 +109,7 @@ func (c *Compactor) Run(ctx context.Context, targets func() []Target) {
 func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error) {
 	s := c.state(t.Name)
 	if t.Snapshot != 0 && t.Snapshot == s.looked || c.cfg.Clock.Now().Before(s.blocked) {
+		c.watch(t.Name, s)
 		return false, nil
 	}
 	survey, err := c.cfg.Lake.Survey(ctx, t.Name)
@@ -111,7 +117,7 @@ func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error)
 		return false, err
 	}
 	groups := c.note(survey)
-	if len(groups) == 0 {
+	if len(groups) == 0 || c.cfg.Idle {
 		return false, nil
 	}
 	pace, err := NewPacer(c.cfg.Share, c.cfg.Clock)
@@ -147,12 +153,27 @@ func (c *Compactor) note(s *table.Survey) []Group {
 	groups := Plan(s.Files, p)
 	st := c.state(s.Name)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	st.debt = Measure(s.Files, p)
-	if st.looked = 0; len(groups) == 0 {
+	if st.looked = 0; len(groups) == 0 || c.cfg.Idle {
 		st.looked = s.Snapshot
 	}
+	c.mu.Unlock()
+	c.watch(s.Name, st)
 	return groups
+}
+
+// watch looks how a table's debt has gone since, and warns where it grows.
+func (c *Compactor) watch(n table.Name, s *state) {
+	now, p := c.cfg.Clock.Now(), c.cfg.Policy(n)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.watch.observe(s.debt.Pending, now)
+	s.debt.Growing = s.watch.growing(p)
+	if s.debt.Growing && now.Sub(s.warned) >= warnEvery {
+		s.warned = now
+		c.cfg.Logger.Warn("files that are to be rewritten become more than are rewritten", "table", n.String(), "bytes", s.debt.Pending,
+			"repair", "raise compaction.cpu_percent or commit.interval, or rewrite files with cdcd compact or another engine")
+	}
 }
 
 // rewrite rewrites a group and lands it. One rewrite at a time is under way.

@@ -215,6 +215,7 @@ type Debt struct {
 	Deleted     int64
 	Pending     int64 // bytes of the files that a plan would rewrite
 	Reclaimable int64 // bytes of deleted rows, about
+	Growing     bool  // it has become more for a while, whatever was rewritten
 }
 
 // Measure gives the debt of a table.

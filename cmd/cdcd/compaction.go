@@ -15,7 +15,7 @@ func (d *daemon) compactor(p *commit.Pipeline) (*compaction.Compactor, error) {
 	policy := compaction.Policy{TargetBytes: int64(c.TargetFileSize), DeletedShare: float64(c.DeletedPercent) / 100}
 	return compaction.NewCompactor(compaction.CompactorConfig{
 		Lake: p, Fence: p.Status().Fence, Policy: func(table.Name) compaction.Policy { return policy },
-		Share: float64(c.CPUPercent) / 100, Clock: compaction.Wall{}, Logger: d.logger.With(componentKey, componentCompaction),
+		Share: float64(c.CPUPercent) / 100, Idle: !c.Enabled, Clock: compaction.Wall{}, Logger: d.logger.With(componentKey, componentCompaction),
 	})
 }
 
@@ -43,8 +43,6 @@ func (d *daemon) maintain(ctx context.Context, lake *lakehouse, p *commit.Pipeli
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { d.collectGarbage(ctx, lake, p, c) })
-	if d.cfg.Compaction.Enabled {
-		running.Go(func() { c.Run(ctx, targets(controlName(d.cfg), p)) })
-	}
+	running.Go(func() { c.Run(ctx, targets(controlName(d.cfg), p)) })
 	return func() { cancel(); running.Wait() }, nil
 }

@@ -154,6 +154,11 @@ func (k sink) compaction(s compaction.Status) {
 		}
 		d, name := s.Debts[n], n.String()
 		k.gauge("cdcd_debt_bytes", "Size of the files that are to be rewritten.", float64(d.Pending), "lake_table", name)
+		growing := 0.0
+		if d.Growing {
+			growing = 1
+		}
+		k.gauge("cdcd_debt_growing", "1 where that has become more for half an hour.", growing, "lake_table", name)
 		k.gauge("cdcd_small_files", "Data files that are far smaller than the target.", float64(d.Small), "lake_table", name)
 		k.gauge("cdcd_reclaimable_bytes", "Size of deleted rows in data files, about.", float64(d.Reclaimable), "lake_table", name)
 	}

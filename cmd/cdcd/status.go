@@ -54,15 +54,22 @@ func printStatus(out io.Writer, r statusReport) error {
 		}
 		fmt.Fprintln(out)
 	}
+	if c := r.Compaction; c != nil {
+		fmt.Fprintf(out, "rewriting %s of %s for %s, %d %%\n", count(c.Files, "file"), c.Table, c.Reason, c.Percent)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tDELETION VECTORS\tSIZE")
+	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tSMALL\tVECTORS\tDEAD ROWS\tDEBT\tSIZE")
 	for _, t := range r.Tables {
 		state := t.State
 		if state == "loading" {
 			state = fmt.Sprintf("loading %.0f %%", 100*t.LoadProgress)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
-			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.DeleteFiles, humanize.IBytes(uint64(t.Bytes)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d %%\t%s\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
+			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.SmallFiles, t.DeleteFiles, t.DeletedPercent(),
+			humanize.IBytes(uint64(t.DebtBytes)), humanize.IBytes(uint64(t.Bytes)))
+		if t.DebtGrowing {
+			fmt.Fprintf(w, "\tits debt grows: more files are to be rewritten than are\n")
+		}
 	}
 	for _, x := range r.Refused {
 		fmt.Fprintf(w, "%s\tnot replicated: %s\n", x.Table, x.Reason)

@@ -6,6 +6,7 @@ import (
 
 	"cdcd/commit"
 	"cdcd/compaction"
+	"cdcd/table"
 )
 
 // view is what the daemon shows of itself.
@@ -43,6 +44,7 @@ type statusReport struct {
 	LagMS         int64          `json:"lag_ms"` // of the lake behind the newest delivered transaction
 	Collected     collected      `json:"collected"`
 	Load          *loadReport    `json:"load,omitempty"`
+	Compaction    *compacting    `json:"compaction,omitempty"`
 	Tables        []tableReport  `json:"tables"`
 	Refused       []refusal      `json:"refused,omitempty"`
 	Counters      counterReport  `json:"counters"`
@@ -71,6 +73,15 @@ func (p loadProgress) report() *loadReport {
 	return r
 }
 
+// compacting is the rewrite of files under way.
+type compacting struct {
+	Table   string `json:"table"`
+	Reason  string `json:"reason"`
+	Files   int    `json:"files"`
+	Rows    int64  `json:"rows"`
+	Percent int    `json:"percent"`
+}
+
 type tableReport struct {
 	Source       string  `json:"source"`
 	Table        string  `json:"table"`
@@ -89,6 +100,16 @@ type tableReport struct {
 	DeletedRows  int64   `json:"deleted_rows"`
 	Bytes        int64   `json:"bytes"`
 	IndexEntries int     `json:"index_entries"`
+	IndexBytes   int64   `json:"index_bytes"`
+	IndexRuns    int     `json:"index_runs"`
+	Manifests    int     `json:"manifests"`
+	Snapshots    int     `json:"snapshots"`
+	SmallFiles   int     `json:"small_files"`
+	// DebtBytes is the size of files that are to be rewritten, ReclaimableBytes about that of
+	// deleted rows.
+	DebtBytes        int64 `json:"debt_bytes"`
+	ReclaimableBytes int64 `json:"reclaimable_bytes"`
+	DebtGrowing      bool  `json:"debt_growing,omitempty"`
 }
 
 type refusal struct {
@@ -127,13 +148,16 @@ func (v *view) report(pipeline string) statusReport {
 	r.Counters = counterReport{c.Transactions, c.Rows, c.LoadedRows, c.Epochs, c.NoDates}
 	h := c.CommitDuration
 	r.Commits = durationReport{h.Count, h.Sum, 1000 * h.Quantile(0.5), 1000 * h.Quantile(0.99)}
+	debts := v.compaction(&r)
 	for _, t := range s.Tables {
 		tr := tableReport{
 			Source: t.Source.String(), Table: t.Lake.String(), State: "streaming", Position: t.Position.String(), LoadProgress: 1,
 			Inserted: t.Changes.Inserted, Updated: t.Changes.Updated, Deleted: t.Changes.Deleted, Commits: t.Changes.Commits,
 			DataFiles: t.Content.Files, DeleteFiles: t.Content.DeleteFiles, Rows: t.Content.Rows - t.Content.DeletedRows,
-			DeletedRows: t.Content.DeletedRows, Bytes: t.Content.Bytes, IndexEntries: t.IndexKeys,
+			DeletedRows: t.Content.DeletedRows, Bytes: t.Content.Bytes, IndexEntries: t.IndexKeys, IndexBytes: t.IndexMemory + t.IndexDisk, IndexRuns: t.IndexRuns,
+			Manifests: t.Content.DataManifests + t.Content.DVManifest, Snapshots: t.Content.Snapshots,
 		}
+		tr.owe(debts[t.Lake])
 		if t.Loading {
 			r.State, tr.State = "loading", "loading"
 			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
@@ -147,6 +171,28 @@ func (v *view) report(pipeline string) statusReport {
 		r.Refused = append(r.Refused, refusal{x.Table.String(), x.Reason})
 	}
 	return r
+}
+
+// compaction reports the rewrite under way, and gives the debts of tables.
+func (v *view) compaction(r *statusReport) map[table.Name]compaction.Debt {
+	c := v.compactor.Load()
+	if c == nil {
+		return nil
+	}
+	s := c.Status()
+	if j := s.Job; j != nil {
+		r.Compaction = &compacting{j.Table.String(), string(j.Reason), j.Files, j.Rows, int(100 * j.Read / max(1, j.Rows))}
+	}
+	return s.Debts
+}
+
+func (t *tableReport) owe(d compaction.Debt) {
+	t.SmallFiles, t.DebtBytes, t.ReclaimableBytes, t.DebtGrowing = d.Small, d.Pending, d.Reclaimable, d.Growing
+}
+
+// DeletedPercent is the share of the rows in files that is deleted.
+func (t tableReport) DeletedPercent() int {
+	return int(100 * t.DeletedRows / max(1, t.Rows+t.DeletedRows))
 }
 
 // TotalRows is how many rows the lake's tables hold.
