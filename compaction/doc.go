@@ -1,5 +1,5 @@
-// Package compaction keeps tables cheap to read and to commit to. Of it there are the collector of
-// garbage, planning and pacing; nothing runs the latter two yet. Rewriting is in package table, which
+// Package compaction keeps tables cheap to read and to commit to: it merges small files, rewrites
+// those of which many rows are deleted, and collects garbage. Rewriting is in package table, which
 // knows data files. What keeps a commit's cost bounded is part of each commit: it merges manifests,
 // thins the snapshots of the table's metadata with age and removes old metadata files.
 //
@@ -51,11 +51,18 @@
 //
 // A [Pacer] lets a rewrite work for a share of the time and rest for the others.
 //
-// # What it will do
+// # Landing
 //
-// It will swap nothing itself. It proposes a Delta on a base and learns that the Delta has
-// landed, or on which head to propose it again; package commit stands behind that, so that
-// a rewrite and an epoch cannot race.
+// A [Compactor] swaps nothing itself. It hands a finished rewrite to a [Lake], behind which
+// package commit lands it between two epochs: so a rewrite and an epoch cannot race. Where another
+// program was faster with one of the inputs, the rewrite is thrown away. One rewrite at a time is
+// under way in the process, whoever asked for it.
+//
+// # Debt
+//
+// What a plan would rewrite is a table's debt. It goes up with each commit and down with each
+// rewrite. Where the least of it in ten minutes grows three times in a row, to more than four
+// files, more is left to do than is done, and the log says so.
 //
 // # Invariants
 //
