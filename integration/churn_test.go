@@ -23,6 +23,7 @@ type churn struct {
 	schema string
 	keys   int // ids are drawn from [0, keys)
 	gate   sync.Mutex
+	paused bool // by the test, which holds the gate
 	conn   *sql.Conn
 	random *rand.Rand
 	cancel context.CancelFunc
@@ -69,13 +70,24 @@ func startChurn(t testing.TB, s *server, schema string, keys int, seed uint64) *
 }
 
 // pause lets the running transaction end and begins no other.
-func (c *churn) pause()  { c.gate.Lock() }
-func (c *churn) resume() { c.gate.Unlock() }
+func (c *churn) pause() {
+	c.gate.Lock()
+	c.paused = true
+}
+
+// resume ends a pause.
+func (c *churn) resume() {
+	c.paused = false
+	c.gate.Unlock()
+}
 
 // stop ends the churn.
 func (c *churn) stop(t testing.TB) {
 	t.Helper()
 	c.cancel()
+	if c.paused { // by a test that has failed meanwhile
+		c.resume()
+	}
 	<-c.done
 	if c.err != nil {
 		t.Fatalf("churn: %v", c.err)
