@@ -237,12 +237,17 @@ func encodeGTIDSet(text string) ([]byte, error) {
 }
 
 // dumpGTIDCommand is a COM_BINLOG_DUMP_GTID packet (its first four bytes are left to the
-// packet header) that asks for everything not in the encoded set.
-func dumpGTIDCommand(serverID uint32, set []byte) []byte {
-	const throughGTID = 0x04
+// packet header) that asks for everything not in the encoded set, and with toEnd for nothing
+// that is still to come.
+func dumpGTIDCommand(serverID uint32, set []byte, toEnd bool) []byte {
+	const nonBlock, throughGTID = 0x01, 0x04
+	flags := uint16(throughGTID)
+	if toEnd {
+		flags |= nonBlock
+	}
 	p := make([]byte, 4, 64+len(set))
 	p = append(p, mysql.COM_BINLOG_DUMP_GTID)
-	p = binary.LittleEndian.AppendUint16(p, throughGTID)
+	p = binary.LittleEndian.AppendUint16(p, flags)
 	p = binary.LittleEndian.AppendUint32(p, serverID)
 	p = binary.LittleEndian.AppendUint32(p, 0) // no file name
 	p = binary.LittleEndian.AppendUint64(p, 4)

@@ -242,15 +242,17 @@ func TestDumpCommandsAreWellFormed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cursor{b: dumpGTIDCommand(99, set)[4:]}
-	command, flags, server, file, at := c.u8(), c.u16(), c.u32(), c.u32(), c.u64()
-	if command != 0x1e || flags != 4 || server != 99 || file != 0 || at != 4 {
-		t.Errorf("command %x, flags %x, server %d, file %d, position %d", command, flags, server, file, at)
+	for toEnd, want := range map[bool]uint16{false: 4, true: 5} {
+		c := cursor{b: dumpGTIDCommand(99, set, toEnd)[4:]}
+		command, flags, server, file, at := c.u8(), c.u16(), c.u32(), c.u32(), c.u64()
+		if command != 0x1e || flags != want || server != 99 || file != 0 || at != 4 {
+			t.Errorf("command %x, flags %x, server %d, file %d, position %d", command, flags, server, file, at)
+		}
+		if got := c.take(int(c.u32())); string(got) != string(set) || len(c.b) != 0 || c.err != nil {
+			t.Errorf("set %x and %x, %v", got, c.b, c.err)
+		}
 	}
-	if got := c.take(int(c.u32())); string(got) != string(set) || len(c.b) != 0 || c.err != nil {
-		t.Errorf("set %x and %x, %v", got, c.b, c.err)
-	}
-	c = cursor{b: dumpCommand(99)[4:]}
+	c := cursor{b: dumpCommand(99)[4:]}
 	if command, at, flags, server := c.u8(), c.u32(), c.u16(), c.u32(); command != 0x12 || at != 4 || flags != 0 || server != 99 || len(c.b) != 0 {
 		t.Errorf("command %x, position %d, flags %x, server %d, rest %x", command, at, flags, server, c.b)
 	}

@@ -27,6 +27,8 @@ type Config struct {
 
 	// Heartbeat is how often an idle server writes; three silent periods end the connection.
 	Heartbeat time.Duration
+	// ToEnd has MySQL end the dump behind the last transaction instead of waiting for the next.
+	ToEnd bool
 }
 
 const (
@@ -127,7 +129,7 @@ func (d *Dump) request(cfg Config) error {
 		if err != nil {
 			return err
 		}
-		command = dumpGTIDCommand(cfg.ServerID, set)
+		command = dumpGTIDCommand(cfg.ServerID, set, cfg.ToEnd)
 	}
 	d.conn.ResetSequence()
 	return d.conn.WritePacket(command)
@@ -178,7 +180,7 @@ func (d *Dump) Close() {
 }
 
 // Next returns the next event, waiting until the given time. It returns ErrIdle when none
-// arrived, ErrSilent when the server seems gone, a *ServerError when it refused, and io.EOF
+// arrived, ErrSilent when the server seems gone, a *ServerError when it refused, and ErrEnd
 // when it ended the stream.
 func (d *Dump) Next(until time.Time) (Event, error) {
 	for {
@@ -214,7 +216,7 @@ func (d *Dump) open(packet []byte) (Event, error) {
 	case mysql.ERR_HEADER:
 		return Event{}, parseServerError(packet)
 	case mysql.EOF_HEADER:
-		return Event{}, errEndOfDump
+		return Event{}, ErrEnd
 	}
 	raw := packet[1:]
 	if len(raw) < headerSize {

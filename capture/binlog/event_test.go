@@ -138,7 +138,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no checksum":        {packet(make([]byte, headerSize+checksumSize-1)), ErrTruncated},
 		"short format":       {packet(rawEvent(TypeFormatDescription, nil)[:headerSize]), ErrTruncated},
 		"checksum of others": {packet(append(rawEvent(TypeXID, []byte("12345678")), 1, 2, 3, 4)), ErrChecksum},
-		"end of stream":      {[]byte{mysql.EOF_HEADER, 0, 0, 0, 0}, errEndOfDump},
+		"end of stream":      {[]byte{mysql.EOF_HEADER, 0, 0, 0, 0}, ErrEnd},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &Dump{checksums: true}

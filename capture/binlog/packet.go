@@ -18,8 +18,9 @@ const (
 	maxEventSize = 1<<30 + 1<<20
 )
 
-// errEndOfDump is the server's end of stream; callers see it as io.EOF.
-var errEndOfDump = io.EOF
+// ErrEnd reports that the server ended the dump. It is an io.EOF, as a connection that breaks
+// between two packets is.
+var ErrEnd = fmt.Errorf("the server ended the dump: %w", io.EOF)
 
 // packetReader cuts the socket's bytes into protocol packets, in one buffer. A read that
 // times out in the middle of a packet loses nothing: the next call goes on.
