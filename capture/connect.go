@@ -123,59 +123,68 @@ func (s *Stream) reconnect(ctx context.Context) error {
 
 // connect checks that the server can continue our position and opens the dump.
 func (s *Stream) connect(ctx context.Context) error {
-	if err := s.checkHistory(ctx); err != nil {
-		return err
-	}
-	tlsConfig, err := s.cfg.Source.tlsConfig()
+	server, err := s.checkHistory(ctx)
 	if err != nil {
 		return err
 	}
-	src := s.cfg.Source
-	dump, err := binlog.Dial(ctx, binlog.Config{
-		Address: src.Address, User: src.User, Password: src.Password, TLS: tlsConfig,
-		MariaDB: s.flavor == MariaDB, Position: s.applied.ResumeFrom(),
-		ServerID: src.ServerID, ReplicaID: src.replicaID(), Heartbeat: Heartbeat,
-	})
+	if err := s.examine(ctx, server); err != nil {
+		return err
+	}
+	cfg, err := s.dumpConfig(s.applied)
+	if err != nil {
+		return err
+	}
+	dump, err := binlog.Dial(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	s.dump, s.server = dump, dump.Server()
-	s.cfg.Logger.Info("stream connected", "source", src, "position", s.applied.String())
+	s.cfg.Logger.Info("stream connected", "source", s.cfg.Source, "position", s.applied.String())
 	return nil
+}
+
+// dumpConfig asks for the log behind a position.
+func (s *Stream) dumpConfig(p Position) (binlog.Config, error) {
+	src := s.cfg.Source
+	tlsConfig, err := src.tlsConfig()
+	return binlog.Config{
+		Address: src.Address, User: src.User, Password: src.Password, TLS: tlsConfig,
+		MariaDB: s.flavor == MariaDB, Position: p.ResumeFrom(),
+		ServerID: src.ServerID, ReplicaID: src.replicaID(), Heartbeat: Heartbeat,
+	}, err
 }
 
 // checkHistory compares our position with the server's history, both ways: the protocol
 // itself does not notice a server that lacks what we have.
-func (s *Stream) checkHistory(ctx context.Context) error {
+func (s *Stream) checkHistory(ctx context.Context) (Server, error) {
 	db, err := s.cfg.Source.Open(nil)
 	if err != nil {
-		return err
+		return Server{}, err
 	}
 	defer db.Close()
 	server, err := Describe(ctx, db)
 	if err != nil {
-		return err
+		return server, err
 	}
 	if server.Flavor != s.flavor {
-		return fmt.Errorf("%w: the server is %v, the position %s is of %v", ErrHistoryLost, server.Flavor, s.applied, s.flavor)
+		return server, fmt.Errorf("%w: the server is %v, the position %s is of %v", ErrHistoryLost, server.Flavor, s.applied, s.flavor)
 	}
 	s.collate, s.fold = server.Collations, server.FoldNames
 	if missing := s.applied.Missing(server.Purged); missing != "" {
-		return fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
+		return server, fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
 	}
-	executed := server.Executed
-	for deadline := time.Now().Add(visibleWithin); !executed.Covers(s.applied); {
+	for deadline := time.Now().Add(visibleWithin); !server.Executed.Covers(s.applied); {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: %s", ErrHistoryLost, executed.Missing(s.applied))
+			return server, fmt.Errorf("%w: %s", ErrHistoryLost, server.Executed.Missing(s.applied))
 		}
 		if err := sleep(ctx, time.Second); err != nil {
-			return err
+			return server, err
 		}
-		if executed, err = Executed(ctx, db, s.flavor); err != nil {
-			return err
+		if server.Executed, err = Executed(ctx, db, s.flavor); err != nil {
+			return server, err
 		}
 	}
-	return nil
+	return server, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -30,6 +30,9 @@
 // A row of a table that already holds its transaction (by the table's own position) is not
 // delivered again.
 //
+// Nothing is delivered from a server of MySQL that has another transaction under the GTID of a
+// [Witness]. Where it cannot answer for one, the stream goes on and says so.
+//
 // A value is decoded exactly or the stream stops with an error that names the column. The
 // SELECT path and the binlog path give the same value for the same row.
 //

@@ -56,16 +56,7 @@ func (s *Stream) onOther(e binlog.Event) error {
 }
 
 func (s *Stream) onGTID(e binlog.Event) error {
-	var g binlog.GTID
-	var err error
-	switch e.Type {
-	case binlog.TypeGTIDTagged:
-		g, err = binlog.ParseGTIDTagged(e.Body)
-	case binlog.TypeMariaDBGTID:
-		g, err = binlog.ParseMariaDBGTID(e.Body)
-	default:
-		g, err = binlog.ParseGTID(e.Body)
-	}
+	g, err := parseGTID(e)
 	if err != nil {
 		return s.protocolError(e, err)
 	}
@@ -79,6 +70,16 @@ func (s *Stream) onGTID(e binlog.Event) error {
 	return nil
 }
 
+func parseGTID(e binlog.Event) (binlog.GTID, error) {
+	switch e.Type {
+	case binlog.TypeGTIDTagged:
+		return binlog.ParseGTIDTagged(e.Body)
+	case binlog.TypeMariaDBGTID:
+		return binlog.ParseMariaDBGTID(e.Body)
+	}
+	return binlog.ParseGTID(e.Body)
+}
+
 // onTableMap prepares for the row events of a table. Tables that are not captured, or that
 // already hold the transaction, cost no more than reading their names.
 func (s *Stream) onTableMap(e binlog.Event) error {
@@ -86,6 +87,7 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	if err != nil {
 		return s.protocolError(e, err)
 	}
+	s.tx.content = true
 	t := s.lookup(schema, name)
 	if t == nil || s.holds(t) {
 		delete(s.plans, id)
@@ -238,6 +240,7 @@ func (s *Stream) onStatement(e binlog.Event, sql []byte, st statement.Statement)
 		s.segment.Unlogged++
 	}
 	s.created = append(s.created, v.created...)
+	s.tx.content = true
 	if s.tx.body {
 		return nil
 	}

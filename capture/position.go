@@ -224,7 +224,13 @@ func (p Position) Missing(q Position) string {
 	if p.flavor == MariaDB {
 		return p.missingDomains(q)
 	}
-	return q.mergeSources(p, intervals.subtract).String()
+	return q.without(p).String()
+}
+
+// without returns p ∖ q. A position of MariaDB cannot be without an earlier part.
+func (p Position) without(q Position) Position {
+	p.mustMatch(q)
+	return p.mergeSources(q, intervals.subtract)
 }
 
 // mergeSources applies op to the sets of every source of p and q.

@@ -15,6 +15,9 @@ type Segment struct {
 	// End is the stream's position behind the last whole transaction. It shares nothing
 	// with the stream.
 	End Position
+	// Newest is of a transaction in End: the newest that has one, of those that this stream
+	// delivered.
+	Newest Witness
 	// Open tells that the Batches also hold the first part of a transaction that is too
 	// large for one Segment. The following Segments go on with it: no cut may be made here.
 	Open bool

@@ -38,7 +38,8 @@ func (s *Stop) Unwrap() error { return s.Err }
 var ErrPositionLost = errors.New("the server's log no longer holds the transactions that follow our position")
 
 // ErrHistoryLost reports that the server has not executed transactions that we applied: it
-// was restored, or failed over to a replica that lacked them.
+// was restored, failed over to a replica that lacked them, or has given their GTIDs to others
+// since.
 var ErrHistoryLost = errors.New("the server has lost transactions that are already applied")
 
 // ErrReplaced reports that another replica with our identity took the connection.

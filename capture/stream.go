@@ -36,11 +36,14 @@ type Capture struct {
 type StreamConfig struct {
 	Source Source
 	Start  Position // continue after these transactions
-	Tables []Capture
-	Wanted func(Name) bool // which tables that come into being are reported
-	Limits Limits
-	Memory memory.Allocator // of the batches
-	Logger *slog.Logger
+	// Witnesses are of transactions that tables hold. A server that has others under their GTIDs
+	// ends the stream with ErrHistoryLost, before anything is delivered.
+	Witnesses []Witness
+	Tables    []Capture
+	Wanted    func(Name) bool // which tables that come into being are reported
+	Limits    Limits
+	Memory    memory.Allocator // of the batches
+	Logger    *slog.Logger
 }
 
 // capturedTable is a table in the stream's hands.
@@ -62,6 +65,8 @@ type Stream struct {
 	tables  map[string]map[string]*capturedTable // by schema, then table
 	applied Position
 	tx      transaction
+	newest  Witness // of the transactions that were delivered
+	untold  string  // the Witnesses that the last connection had no answer to
 
 	dump    *binlog.Dump
 	payload *binlog.Payload
@@ -281,7 +286,7 @@ func (s *Stream) each() func(yield func(*capturedTable) bool) {
 func (s *Stream) flush() *Segment {
 	out := s.segment
 	out.Open = s.tx.open
-	out.End = s.applied.Clone()
+	out.End, out.Newest = s.applied.Clone(), s.newest
 	for t := range s.each() {
 		out.NoDates += t.buffer.takeNoDates()
 		if len(t.buffer.ops) > 0 {
@@ -305,6 +310,9 @@ func (s *Stream) endTransaction(applied []GTID) error {
 		if err := s.applied.Add(g); err != nil {
 			return err
 		}
+	}
+	if w := s.tx.witness(); !w.IsZero() && len(applied) > 0 {
+		s.newest = w
 	}
 	for _, b := range s.touched {
 		b.seal()

@@ -15,8 +15,10 @@ type transaction struct {
 	body      bool // rows may follow; ends with XID, COMMIT, ROLLBACK or XA PREPARE
 	gtid      GTID
 	committed time.Time
-	rows      int    // captured source rows so far
-	xid       string // of an XA transaction, "" for others
+	stamp     time.Time // when it was committed where it began; zero: not known, or MariaDB
+	rows      int       // captured source rows so far
+	content   bool      // it has rows of any table, or a statement
+	xid       string    // of an XA transaction, "" for others
 	// prepared maps the XA transactions that were prepared without touching a captured
 	// table and are not completed, to the GTID of their prepare. That GTID stays out of the
 	// position until then, so that a restart meets the prepare again.
@@ -37,11 +39,11 @@ func (t *transaction) begin(g GTID, e binlog.GTID, at time.Time) error {
 	if t.open {
 		return errNotClosed
 	}
-	t.open, t.gtid, t.committed = true, g, e.Committed
+	t.open, t.gtid, t.committed, t.stamp = true, g, e.Committed, e.Committed
 	if t.committed.IsZero() {
 		t.committed = at
 	}
-	t.rows, t.xid = 0, ""
+	t.rows, t.content, t.xid = 0, false, ""
 	t.body = t.flavor == MariaDB && !e.Standalone
 	return nil
 }
@@ -53,6 +55,16 @@ func (t *transaction) enterBody(xid string) error {
 	}
 	t.body, t.xid = true, xid
 	return nil
+}
+
+// witness gives what tells the transaction from others of its GTID. There is none where two
+// intact servers may have different ones: an XA transaction is spread over two GTIDs, and one
+// without content may have been put in the place of another by hand.
+func (t *transaction) witness() Witness {
+	if t.xid != "" || !t.content || t.stamp.IsZero() {
+		return Witness{}
+	}
+	return Witness{GTID: t.gtid, Committed: t.stamp}
 }
 
 // end leaves the transaction and gives the GTIDs that are applied by it.
