@@ -173,9 +173,10 @@ func (s *Stream) checkHistory(ctx context.Context) (Server, error) {
 	if missing := s.applied.Missing(server.Purged); missing != "" {
 		return server, fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
 	}
-	for deadline := time.Now().Add(visibleWithin); !server.Executed.Covers(s.applied); {
+	held := s.furthest()
+	for deadline := time.Now().Add(visibleWithin); !server.Executed.Covers(held); {
 		if time.Now().After(deadline) {
-			return server, fmt.Errorf("%w: %s", ErrHistoryLost, server.Executed.Missing(s.applied))
+			return server, fmt.Errorf("%w: %s", ErrHistoryLost, server.Executed.Missing(held))
 		}
 		if err := sleep(ctx, time.Second); err != nil {
 			return server, err
@@ -185,6 +186,17 @@ func (s *Stream) checkHistory(ctx context.Context) (Server, error) {
 		}
 	}
 	return server, nil
+}
+
+// furthest is our position and what tables have beyond it.
+func (s *Stream) furthest() Position {
+	out := s.applied.Clone()
+	for t := range s.each() {
+		if t.behind {
+			out = out.Union(t.Applied)
+		}
+	}
+	return out
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

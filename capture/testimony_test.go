@@ -185,3 +185,14 @@ func TestWitnessText(t *testing.T) {
 		}
 	}
 }
+
+// TestFurthest: a server that lacks what only one table has is not taken for intact.
+func TestFurthest(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"), appTable("ahead"))
+	s.applied = mustPosition(t, MySQL, uuidA+":1-3")
+	ahead := s.tables["app"]["ahead"]
+	ahead.Applied, ahead.behind = mustPosition(t, MySQL, uuidA+":1-2:5"), true
+	if got := s.furthest().String(); got != uuidA+":1-3:5" {
+		t.Errorf("furthest is %s", got)
+	}
+}
