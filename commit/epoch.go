@@ -12,6 +12,7 @@ type epoch struct {
 	number    int64
 	end       capture.Position // behind its last whole transaction
 	committed time.Time        // commit time of its newest transaction on the source
+	newest    capture.Witness  // of a transaction in end; zero: none was delivered
 	began     time.Time        // when its first change arrived; zero: it has none
 	rows      int              // source changes and loaded rows
 	bytes     int64            // held in memory
@@ -34,6 +35,22 @@ func newEpoch(number int64, end capture.Position) *epoch {
 	return &epoch{number: number, end: end, shares: map[*member]*share{}}
 }
 
+// follow makes the epoch that comes after e.
+func (e *epoch) follow() *epoch {
+	next := newEpoch(e.number+1, e.end)
+	next.newest = e.newest
+	return next
+}
+
+// lastOf is the Witness for the next Mark of a table in whose position the epoch is. Where the
+// table is ahead of the epoch's, its own is the later one.
+func (e *epoch) lastOf(m table.Mark) capture.Witness {
+	if e.newest.IsZero() || !m.Last.IsZero() && m.Position.Contains(e.newest.GTID) {
+		return m.Last
+	}
+	return e.newest
+}
+
 func (e *epoch) share(m *member) *share {
 	s := e.shares[m]
 	if s == nil {
@@ -48,6 +65,9 @@ func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member,
 	e.end, e.open = s.End, s.Open
 	if s.Committed.After(e.committed) {
 		e.committed = s.Committed
+	}
+	if !s.Newest.IsZero() {
+		e.newest = s.Newest
 	}
 	e.rows += s.Rows
 	for _, b := range s.Batches {

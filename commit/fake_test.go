@@ -3,7 +3,6 @@ package commit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -41,7 +40,8 @@ type fakeServer struct {
 	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
-	fits int // rows of a chunk; 0: any number
+	histories []int // where the log was reset or set back: transactions behind have other times
+	fits      int   // rows of a chunk; 0: any number
 
 	failure    error // ends the stream before transaction failAt+1
 	failAt     int
@@ -139,8 +139,8 @@ func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, er
 	return s.member(n.Table), true, nil
 }
 
-func (s *fakeServer) Stream(start capture.Position, tables []capture.Capture) (Stream, error) {
-	f := &fakeStream{server: s, at: start.Clone(), tables: map[string]capture.Capture{}}
+func (s *fakeServer) Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (Stream, error) {
+	f := &fakeStream{server: s, at: start.Clone(), witnesses: witnesses, tables: map[string]capture.Capture{}}
 	for _, c := range tables {
 		f.tables[c.Table.Name.Table] = c
 	}
@@ -153,13 +153,15 @@ func (s *fakeServer) Reader(context.Context, capture.Flavor, string) (Reader, er
 
 // fakeStream delivers the log in segments of random length.
 type fakeStream struct {
-	server *fakeServer
-	at     capture.Position
-	next   int // transactions before it are delivered or in at
-	tables map[string]capture.Capture
-	part   int // changes of the open transaction that are delivered
-	endAt  []capture.Position
-	held   atomic.Bool
+	server    *fakeServer
+	at        capture.Position
+	witnesses []capture.Witness
+	newest    capture.Witness
+	next      int // transactions before it are delivered or in at
+	tables    map[string]capture.Capture
+	part      int // changes of the open transaction that are delivered
+	endAt     []capture.Position
+	held      atomic.Bool
 }
 
 // partRows is the number of changes from which the fake stream splits a transaction.
@@ -171,7 +173,7 @@ func (f *fakeStream) Connect(context.Context) error {
 	if !f.at.Covers(f.server.position(f.server.purged)) {
 		return errPurged
 	}
-	return nil
+	return f.examine()
 }
 
 func (f *fakeStream) Server() string   { return "fake" }
@@ -203,7 +205,7 @@ func (f *fakeStream) Next(ctx context.Context) (*capture.Segment, error) {
 			return seg, err
 		}
 		if f.held.Load() && f.part == 0 {
-			return &capture.Segment{End: f.at.Clone()}, nil
+			return &capture.Segment{End: f.at.Clone(), Newest: f.newest}, nil
 		}
 		if err := pause(ctx, time.Millisecond); err != nil {
 			return nil, err
@@ -252,6 +254,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		f.next++
 		seg.Transactions++
 		seg.Committed = time.UnixMilli(int64(f.next))
+		f.newest = s.witness(f.next)
 		if slices.ContainsFunc(f.endAt, f.at.Equal) {
 			break
 		}
@@ -262,7 +265,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 	if seg.Transactions == 0 && !seg.Open {
 		return nil, nil
 	}
-	seg.End = f.at.Clone()
+	seg.End, seg.Newest = f.at.Clone(), f.newest
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		seg.Batches = append(seg.Batches, fakeBatch(s.tables[name], rows[name], s.mem))
 	}
@@ -390,9 +393,4 @@ func (s *fakeServer) random(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rng.IntN(n)
-}
-
-func value(format string, args ...any) *string {
-	v := fmt.Sprintf(format, args...)
-	return &v
 }

@@ -76,6 +76,7 @@ type MarkState struct {
 	Epoch    int64      `json:"epoch"`
 	Position string     `json:"position"`
 	Commit   *time.Time `json:"commit_time,omitempty"`
+	Last     string     `json:"last_transaction,omitempty"` // as in the table
 	Loaded   bool       `json:"loaded"`
 	Ranges   int        `json:"loaded_ranges,omitempty"`
 }
@@ -208,6 +209,9 @@ func tableState(t *table.Inspection) TableState {
 	}
 	if !m.Committed.IsZero() {
 		s.Mark.Commit = &m.Committed
+	}
+	if !m.Last.IsZero() {
+		s.Mark.Last = m.Last.String()
 	}
 	return s
 }

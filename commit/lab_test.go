@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -147,6 +148,11 @@ func (l *lab) check() {
 	}
 }
 
+func value(format string, args ...any) *string {
+	v := fmt.Sprintf(format, args...)
+	return &v
+}
+
 // churn appends random transactions.
 func (l *lab) churn(n int) { l.churnTables(n, l.names...) }
 
@@ -238,16 +244,22 @@ func (l *lab) finish() {
 	l.t.Fatal("faults without end")
 }
 
-// checkHistory checks every snapshot of every table: positions only grow, and in the
-// ranges that are loaded the rows are those of the source at the position.
+// checkHistory checks every snapshot of every table: positions only grow, the Witness is of the
+// position's newest delivered transaction, and in the ranges that are loaded the rows are those
+// of the source at the position.
 func (l *lab) checkHistory() {
 	l.t.Helper()
 	for _, name := range l.names {
 		var last capture.Position
+		known := false
 		for i, s := range l.head(name).History() {
 			m := s.Mark
 			if i > 0 && !m.Position.Covers(last) {
 				l.t.Fatalf("%s: position %s after %s", name, m.Position, last)
+			}
+			known = known || i > 0 && !m.Position.Equal(last)
+			if known && m.Last.String() != l.server.witness(l.count(m.Position)).String() {
+				l.t.Fatalf("%s: the Witness of %s is %s", name, m.Position, m.Last)
 			}
 			last = m.Position
 			done := m.Load.Done

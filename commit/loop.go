@@ -292,7 +292,7 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 		tasks = append(tasks, task{m, nil, m.load.mark()})
 		m.touched = false
 	}
-	l.epoch = newEpoch(e.number+1, e.end)
+	l.epoch = e.follow()
 	l.working, l.inFlight = true, e.began
 	l.resumed(time.Now())
 	g.Go(func() error {

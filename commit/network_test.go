@@ -236,8 +236,8 @@ func (s *networkSource) Executed(ctx context.Context) (capture.Position, error) 
 	return s.n.server.Executed(ctx)
 }
 
-func (s *networkSource) Stream(start capture.Position, tables []capture.Capture) (Stream, error) {
-	stream, err := s.n.server.Stream(start, tables)
+func (s *networkSource) Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (Stream, error) {
+	stream, err := s.n.server.Stream(start, witnesses, tables)
 	return &networkStream{stream, s}, err
 }
 

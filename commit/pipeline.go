@@ -71,10 +71,14 @@ type Pipeline struct {
 func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
 	defer close(p.ended)
 	var captures []capture.Capture
+	var witnesses []capture.Witness
 	for _, m := range p.members {
 		captures = append(captures, m.capture())
+		if w := m.table.Head().Mark.Last; !w.IsZero() {
+			witnesses = append(witnesses, w)
+		}
 	}
-	stream, err := p.cfg.Source.Stream(p.start, captures)
+	stream, err := p.cfg.Source.Stream(p.start, witnesses, captures)
 	if err != nil {
 		return err
 	}

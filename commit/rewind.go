@@ -180,10 +180,28 @@ func (plan *rewindPlan) part(h *table.Head, snapshot int64) (rewindPart, error) 
 	return part, nil
 }
 
+// last is the Witness of what a table has when the rewind is done.
+func (plan *rewindPlan) last(part rewindPart) capture.Witness {
+	if part.action != RewindBack {
+		return part.head.Mark.Last
+	}
+	m, ok := part.head.MarkOf(part.snapshot)
+	if !ok || m.Last.IsZero() || !plan.position.Contains(m.Last.GTID) {
+		return capture.Witness{}
+	}
+	return m.Last
+}
+
 // checkSource makes sure that the source's log goes on from the cut, and that the server has
 // what the tables that stay have.
 func (p *Pipeline) checkSource(ctx context.Context, plan *rewindPlan) error {
-	stream, err := p.cfg.Source.Stream(plan.position, nil)
+	var witnesses []capture.Witness
+	for _, part := range plan.parts {
+		if w := plan.last(part); !w.IsZero() {
+			witnesses = append(witnesses, w)
+		}
+	}
+	stream, err := p.cfg.Source.Stream(plan.position, witnesses, nil)
 	if err != nil {
 		return err
 	}
@@ -238,7 +256,7 @@ func (p *Pipeline) carryOut(ctx context.Context, plan *rewindPlan) error {
 func (p *Pipeline) rewindTable(ctx context.Context, plan *rewindPlan, part rewindPart) error {
 	mark := table.Mark{
 		Pipeline: p.cfg.Pipeline, Timeline: plan.timeline, Fence: p.committer.fence, Epoch: p.epoch,
-		Position: plan.position, Committed: plan.committed, Load: table.Load{Complete: true}, // as of every table in a cut
+		Position: plan.position, Committed: plan.committed, Last: plan.last(part), Load: table.Load{Complete: true}, // as of every table in a cut
 	}
 	if part.action == RewindKeep {
 		was := part.head.Mark

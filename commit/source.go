@@ -36,8 +36,9 @@ type Source interface {
 	Position(ctx context.Context) (capture.Position, error)
 	// Executed is everything that the server has made visible.
 	Executed(ctx context.Context) (capture.Position, error)
-	// Stream opens the stream behind a position.
-	Stream(start capture.Position, tables []capture.Capture) (Stream, error)
+	// Stream opens the stream behind a position. The server must have the transactions of the
+	// Witnesses, or hold them no longer.
+	Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (Stream, error)
 	// Reader opens a reader of the server that the stream reads.
 	Reader(ctx context.Context, flavor capture.Flavor, server string) (Reader, error)
 	// Member describes a source table that came into being and is wanted. ok is false when

@@ -82,14 +82,14 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 	m, s := t.member, t.share
 	mark := table.Mark{
 		Pipeline: c.pipeline, Timeline: c.timeline, Fence: c.fence, Epoch: e.number,
-		Position: e.end, Committed: e.committed, Load: t.load,
+		Position: e.end, Committed: e.committed, Last: e.newest, Load: t.load,
 	}
 	if h := m.table.Head(); h.Begun() { // the table may be ahead of the epoch: what it has stays in its position
 		if h.Mark.Timeline == mark.Timeline { // positions of two timelines have nothing to do with each other
-			mark.Position = e.end.Union(h.Mark.Position)
+			mark.Position, mark.Last = e.end.Union(h.Mark.Position), e.lastOf(h.Mark)
 		}
 		if mutated("split") && s != nil {
-			mark.Position = h.Mark.Position
+			mark.Position, mark.Last = h.Mark.Position, h.Mark.Last
 		}
 		if mark.Committed.IsZero() {
 			mark.Committed = h.Mark.Committed

@@ -232,6 +232,16 @@ func (h *Head) Ages() map[int64]int {
 	return out
 }
 
+// MarkOf gives the Mark that a retained snapshot carries. A snapshot of another program has none.
+func (h *Head) MarkOf(snapshot int64) (Mark, bool) {
+	s := h.meta.SnapshotByID(snapshot)
+	if s == nil {
+		return Mark{}, false
+	}
+	m, ok, err := markOf(s)
+	return m, ok && err == nil
+}
+
 // Marked is a snapshot with its Mark.
 type Marked struct {
 	Snapshot int64

@@ -20,7 +20,10 @@ type Mark struct {
 	Position capture.Position
 	// Committed is the commit time of the newest source transaction in Position.
 	Committed time.Time
-	Load      Load
+	// Last is of a transaction in Position, a late one; zero where none is known. A start asks the
+	// source for it.
+	Last capture.Witness
+	Load Load
 }
 
 // Load is how far a table's initial load has come.
@@ -38,6 +41,7 @@ const (
 	keyFlavor    = "cdcd.source"
 	keyPosition  = "cdcd.position"
 	keyCommitted = "cdcd.commit-time"
+	keyLast      = "cdcd.last-transaction"
 	keyLoad      = "cdcd.load"
 )
 
@@ -74,6 +78,12 @@ func (m Mark) properties() (iceberg.Properties, error) {
 	if !m.Committed.IsZero() {
 		p[keyCommitted] = m.Committed.UTC().Format(time.RFC3339Nano)
 	}
+	if !m.Last.IsZero() {
+		if !m.Position.Contains(m.Last.GTID) {
+			panic(fmt.Sprintf("table: the Mark's transaction %s is not in its position %s", m.Last, m.Position))
+		}
+		p[keyLast] = m.Last.String()
+	}
 	return p, nil
 }
 
@@ -105,6 +115,11 @@ func parseMark(p iceberg.Properties) (m Mark, ok bool, err error) {
 	if text, ok := p[keyCommitted]; ok {
 		if m.Committed, err = time.Parse(time.RFC3339Nano, text); err != nil {
 			return Mark{}, false, fmt.Errorf("%s: %w", keyCommitted, err)
+		}
+	}
+	if text, ok := p[keyLast]; ok {
+		if m.Last, err = capture.ParseWitness(text); err != nil {
+			return Mark{}, false, fmt.Errorf("%s: %w", keyLast, err)
 		}
 	}
 	return m, true, nil

@@ -106,11 +106,11 @@ func controlMember(c config.Config, lake *lakehouse) commit.Member {
 	return commit.Member{Lake: n, Location: lake.Location(n)}
 }
 
-// Stream opens the stream behind a position.
-func (s *source) Stream(start capture.Position, tables []capture.Capture) (commit.Stream, error) {
+// Stream opens the stream behind a position, on a server that has the Witnesses' transactions.
+func (s *source) Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (commit.Stream, error) {
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
 	stream, err := capture.NewStream(capture.StreamConfig{
-		Source: s.from, Start: start, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
+		Source: s.from, Start: start, Witnesses: witnesses, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
 		Limits: capture.Limits{Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg)},
 	})
 	if err != nil {
