@@ -42,7 +42,9 @@
 //
 // A file of which a fifth is deleted is rewritten for that alone: then at most four rows are
 // written for one that is dropped, and a reader reads at most a quarter more than it is given.
-// A file without live rows costs nothing to be rid of.
+// Where that would reclaim less than a sixty-fourth of the target size, it waits until there are
+// eight such files: a table of a few thousand rows that all change all the time would otherwise be
+// rewritten with every commit.
 //
 // Small files come first, those that are the cheapest for one file less before others: every
 // file costs each reader a request, and each commit that deletes from it a vector of its own.

@@ -14,6 +14,9 @@ const (
 	// often and leaves more files.
 	fanout     = 1 << fanoutBits
 	fanoutBits = 3
+	// leastReclaimed is what part of the target size a rewrite for deleted rows has to reclaim where
+	// there are fewer than fanout such files.
+	leastReclaimed = 64
 	// maxGroupFiles bounds the inputs of a group, and so the redirects of its commit.
 	maxGroupFiles = 1000
 	// maxGroupRows bounds the rows of a group's inputs: which of them are deleted is kept in
@@ -178,12 +181,15 @@ func planSmall(files []table.LiveFile, p Policy) []Group {
 	return out
 }
 
-// planDeleted rewrites files for the rows that are deleted in them. What fits into one output
+// planDeleted rewrites files for the rows that are deleted in them, where they are many or there
+// is much to be had: a commit for a few rows costs more than they do. What fits into one output
 // goes into one: it costs no more, and leaves fewer files.
 func planDeleted(files []table.LiveFile, p Policy) []Group {
-	out := pack(files, p)
-	for i := range out {
-		out[i].Reason = DeletedRows
+	var out []Group
+	for _, g := range pack(files, p) {
+		if g.Reason = DeletedRows; len(files) >= fanout || g.Read-g.Written >= p.TargetBytes/leastReclaimed {
+			out = append(out, g)
+		}
 	}
 	return out
 }

@@ -59,6 +59,10 @@ func TestPlans(t *testing.T) {
 		"many deletes": {
 			kib(1, 600, 12_000), "deleted rows: 1 files (f00-600..f00-600), 48000 rows, 12000 dropped, 600 KiB to 480\n",
 		},
+		"few bytes of deleted rows": {kib(7, 1, 90), ""},
+		"many files with few bytes": {
+			kib(8, 1, 90), "deleted rows: 8 files (f00-1..f07-1), 80 rows, 720 dropped, 8 KiB to 0\n",
+		},
 		"dead files go together": {
 			kib(3, 5000, 500_000), "deleted rows: 3 files (f00-5000..f02-5000), 0 rows, 1500000 dropped, 15000 KiB to 0\n",
 		},
@@ -169,21 +173,26 @@ func TestPlanningEnds(t *testing.T) {
 }
 
 // checkDone checks what holds where nothing is left to do: in each partition fewer than
-// fanout small files a tier, and no file with many deleted rows.
+// fanout small files a tier, and as few with many deleted rows, of which none has many bytes.
 func checkDone(t interface{ Fatalf(string, ...any) }, files []table.LiveFile, p Policy) {
 	type where struct {
 		spec      int32
 		partition string
 		tier      int
 	}
+	const deleted = -1
 	small := map[where]int{}
 	for _, f := range files {
-		if dirty(f, p) {
+		w := where{f.Spec, f.Partition, tier(f)}
+		switch {
+		case dirty(f, p) && f.Bytes-liveBytes(f) >= p.TargetBytes/leastReclaimed:
 			t.Fatalf("%+v is left", f)
+		case dirty(f, p):
+			w.tier = deleted
+		case full(f, p):
+			continue
 		}
-		if !full(f, p) {
-			small[where{f.Spec, f.Partition, tier(f)}]++
-		}
+		small[w]++
 	}
 	for w, n := range small {
 		if n >= fanout {

@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -40,20 +41,31 @@ func (p *pipeline) number(t testing.TB, name string) float64 {
 	return n
 }
 
+// beside has Spark maintain the tables that the daemon compacts: one at rest, where it wins, and one
+// that changes, where it may lose.
+func (m *maintainer) beside(t testing.TB) {
+	t.Helper()
+	m.call(t, "CALL ice.system.rewrite_data_files(table => 'kept.cold', options => map('rewrite-all', 'true'))")
+	m.call(t, "CALL ice.system.rewrite_manifests('kept.cold')")
+	m.compete(t)
+	m.call(t, "CALL ice.system.expire_snapshots(table => 'kept.cold', older_than => now(), retain_last => 5)")
+	m.call(t, "CALL ice.system.remove_orphan_files(table => 'kept.cold')")
+}
+
 // TestCompaction has the daemon compact the tables that it writes to, and kills it meanwhile.
-// The rows are the source's, by all readers, rows keep their ids, and files stay few.
+// Spark's procedures work beside it. The rows are the source's, by all readers, rows keep their ids, and files stay few.
 func TestCompaction(t *testing.T) {
 	s := sharedServer(t, mysql97)
 	s.schema(t, "kept")
 	churnTables(t, s, "kept", 3000)
 	s.exec(t, "CREATE TABLE kept.cold (id INT PRIMARY KEY, v VARCHAR(40))")
-	p := newPipeline(t, s, "kept.*", settings{
-		"commit.interval": "100ms", "compaction.cpu_percent": 100, "garbage.grace": "3s", "garbage.interval": "1s",
-	})
+	more, uri := writable(t)
+	maps.Copy(more, settings{"commit.interval": "100ms", "compaction.enabled": true, "compaction.cpu_percent": 100, "garbage.grace": "30s", "garbage.interval": "1s"})
+	p := newPipeline(t, s, "kept.*", more)
 	p.start()
 	p.reach()
 	p.fillCold(t)
-	spark := &maintainer{engine: startEngine(t, "spark", p.uri()), pipeline: p}
+	spark := &maintainer{engine: startEngine(t, "spark", uri, "CATALOG_TOKEN="+maintenanceToken), pipeline: p}
 	before := spark.rowIDs(t)
 	c := startChurn(t, s, "kept", 3000, uint64(time.Now().UnixNano()))
 	random := rand.New(rand.NewPCG(3, 4))
@@ -72,6 +84,7 @@ func TestCompaction(t *testing.T) {
 		p.start()
 		c.busyFor(t, 20)
 	}
+	spark.beside(t)
 	c.stop(t)
 	s.exec(t, fmt.Sprintf("UPDATE kept.kv SET amount = 7 WHERE id >= %d AND id %% 3 = 0; DELETE FROM kept.kv WHERE id >= %d AND id %% 7 = 0", coldFrom, coldFrom))
 	p.reach()

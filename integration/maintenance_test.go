@@ -24,7 +24,8 @@ func writable(t testing.TB) (settings, string) {
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	return settings{
 		"catalog_endpoint.listen": listen, "catalog_endpoint.writable": true, "catalog_endpoint.token": maintenanceToken,
-		"commit.interval": "2s", // others have to get in between
+		"commit.interval":    "2s",  // others have to get in between
+		"compaction.enabled": false, // it would put rows at rest into files with those that change; TestCompaction has both
 	}, "http://" + listen
 }
 

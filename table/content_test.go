@@ -66,7 +66,7 @@ func TestManyCommits(t *testing.T) {
 		if got, want := outline(t, l.table.content), outline(t, loaded); !slices.Equal(got, want) {
 			t.Fatalf("after commit %d:\n%q\nloaded:\n%q", i, got, want)
 		}
-		if got, want := l.table.Stats(), loaded.stats(); got != want || want.DeletedRows == 0 && i > 0 {
+		if got, want := l.table.content.stats(), loaded.stats(); got != want || want.DeletedRows == 0 && i > 0 {
 			t.Fatalf("after commit %d: %+v, loaded: %+v", i, got, want)
 		}
 	}

@@ -20,8 +20,15 @@ func TestFilesWhere(t *testing.T) {
 		where string
 		files int
 	}{
-		{"id >= 1000", 2}, {"id>1009", 1}, {"`id` >= 1000 AND id < 1010", 1}, {"id = 2005", 1}, {"id = 5000", 0}, {"id <> 5000", all},
-		{"val = 'zz''s'", 0}, {"val = 'high' and price > 1000.00", 2}, {"\"price\" < '1000.00' and id < 999", all - 2},
+		{"id >= 1000", 2},
+		{"id>1009", 1},
+		{"`id` >= 1000 AND id < 1010", 1},
+		{"id = 2005", 1},
+		{"id = 5000", 0},
+		{"id <> 5000", all},
+		{"val = 'zz''s'", 0},
+		{"val = 'high' and price > 1000.00", 2},
+		{"\"price\" < '1000.00' and id < 999", all - 2},
 	} {
 		files, err := h.FilesWhere(context.Background(), c.where)
 		if err != nil || len(files) != c.files {
