@@ -26,14 +26,15 @@ var controlName = table.Name{Namespace: "cdcd_control", Table: "p"}
 
 // lab is a lake and a source.
 type lab struct {
-	t      testing.TB
-	dir    string
-	cat    *table.Embedded
-	faults *faultyCatalog
-	mem    *memory.CheckedAllocator
-	server *fakeServer
-	names  []string // of the members
-	cfg    Config
+	t       testing.TB
+	dir     string
+	cat     *table.Embedded
+	faults  *faultyCatalog
+	mem     *memory.CheckedAllocator
+	server  *fakeServer
+	names   []string      // of the members
+	storage table.Storage // of each
+	cfg     Config
 }
 
 func newLab(t testing.TB, seed uint64, names ...string) *lab {
@@ -70,7 +71,7 @@ func (l *lab) members() []Member {
 	var out []Member
 	for _, n := range l.names {
 		m := l.server.member(n)
-		m.Location = l.cat.Location(m.Lake)
+		m.Location, m.Storage = l.cat.Location(m.Lake), l.storage
 		out = append(out, m)
 	}
 	return out

@@ -12,6 +12,7 @@ type Member struct {
 	Source   table.Source
 	Lake     table.Name
 	Location string // of the lake table's files
+	Storage  table.Storage
 	// Rows and RowBytes are the source's estimates, for progress and chunk sizes.
 	Rows, RowBytes int64
 }

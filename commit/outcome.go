@@ -32,6 +32,8 @@ func judge(a *table.Attempt, now *table.Head, own int64) (outcome, error) {
 		return 0, fmt.Errorf("%s: %w: it was dropped and created again", before.Name, table.ErrForeignShape)
 	case now.Fence > own && !mutated("nofence"):
 		return fenced, nil
+	case a.Reshapes() && a.Landed(now):
+		return landed, nil
 	case now.Schema != before.Schema || now.Spec != before.Spec:
 		return 0, fmt.Errorf("%s: %w", before.Name, table.ErrForeignShape)
 	case a.Landed(now):

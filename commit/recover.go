@@ -89,7 +89,7 @@ func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, er
 		return h, errors.Join(m.checkShape(h), m.takeSource(h))
 	}
 	p.cfg.Logger.Info("creating table", "table", m.Lake.String(), "source", m.name().String())
-	h, createErr := table.Create(ctx, p.cfg.Tables, m.Lake, m.Source, m.Location)
+	h, createErr := table.Create(ctx, p.cfg.Tables, m.Lake, m.Source, m.Storage, m.Location)
 	if createErr == nil {
 		failpoint("table-created")
 		return h, nil
@@ -256,6 +256,10 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	cfg := p.cfg.Tables
 	if m == p.control {
 		cfg.Intents = "" // its files are not worth the record
+	}
+	h, err := p.arrange(ctx, m, h)
+	if err != nil {
+		return err
 	}
 	t, err := table.Open(ctx, cfg, h)
 	if err != nil {

@@ -73,7 +73,7 @@ func newLab(t fatal) *lab {
 		Intents: "file:///lake/_cdcd/p/intent",
 	}
 	l.foreign = tabletest.Foreign{Catalog: l.cat, Store: l.store, Table: icetable.Identifier{l.name.Namespace, l.name.Table}}
-	_, err = table.Create(context.Background(), l.cfg, l.name, testSource(), l.cat.Location(l.name))
+	_, err = table.Create(context.Background(), l.cfg, l.name, testSource(), table.Storage{}, l.cat.Location(l.name))
 	l.must(err)
 	l.start()
 	return l

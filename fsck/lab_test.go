@@ -52,7 +52,7 @@ func newLab(t *testing.T) *lab {
 		Catalog: cat, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: memory.DefaultAllocator, Now: time.Now,
 	}}
 	ctx := context.Background()
-	h, err := table.Create(ctx, l.cfg, l.name, testSource(), cat.Location(l.name))
+	h, err := table.Create(ctx, l.cfg, l.name, testSource(), table.Storage{}, cat.Location(l.name))
 	l.must(err)
 	l.fence(h, 1)
 	h, err = table.LoadHead(ctx, l.cfg, l.name)

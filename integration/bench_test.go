@@ -205,13 +205,13 @@ func parquetWriter(t *testing.T) func(*capture.Batch) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if layout, err = datafile.NewLayout(schema, *iceberg.UnpartitionedSpec, 3); err != nil {
+			if layout, err = datafile.NewLayout(schema, *iceberg.UnpartitionedSpec, 3, datafile.DefaultCompression()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n++
 		var columns []arrow.Array = b.Record.Columns()
-		if _, err := layout.Write(fileio.Disk{}.IO(t.Context()), filepath.Join(dir, fmt.Sprintf("%d.parquet", n)), columns, nil); err != nil {
+		if _, err := layout.Write(fileio.Disk{}.IO(t.Context()), filepath.Join(dir, fmt.Sprintf("%d.parquet", n)), columns, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

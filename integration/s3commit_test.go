@@ -56,7 +56,7 @@ func newS3Lab(t *testing.T) *s3Lab {
 		}},
 	}
 	l.cfg.Intents = commit.IntentsIn(strings.TrimSuffix(l.base, "/"), "p")
-	h, err := table.Create(t.Context(), l.cfg, l.name, l.source, l.base+"shop/orders")
+	h, err := table.Create(t.Context(), l.cfg, l.name, l.source, table.Storage{}, l.base+"shop/orders")
 	l.must(err)
 	a, err := table.PrepareFence(t.Context(), l.cfg, h, 1)
 	l.must(err)

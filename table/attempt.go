@@ -22,7 +22,7 @@ import (
 // open.
 type Attempt struct {
 	Head     *Head
-	Snapshot int64 // the id of the new snapshot; 0 where only tags change
+	Snapshot int64 // the id of the new snapshot; 0 where there is none
 	// Unnoted tells why there is no intent where one was to be. The attempt is as good
 	// without it; only its uploads will not be found again.
 	Unnoted error
@@ -30,6 +30,7 @@ type Attempt struct {
 	requirements []icetable.Requirement
 	updates      []icetable.Update
 	tags         *tagging          // nil but where only tags change
+	storage      *restorage        // nil but where only spec and properties change
 	list         []byte            // the manifest list
 	written      map[string][]byte // the manifests of this attempt, by path
 	bits         map[string]*bitmap
@@ -118,8 +119,9 @@ func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
 func (a *assembly) buildVector(path string) error {
 	all := dv.NewRoaringPositionBitmap()
 	rows, spec := int64(0), int32(0)
+	var partition map[int]any
 	if f := a.content.files[path]; f != nil {
-		rows, spec = f.rows, f.spec
+		rows, spec, partition = f.rows, f.spec, f.partition
 		old, err := a.content.bits(f)
 		if err != nil {
 			return err
@@ -128,7 +130,7 @@ func (a *assembly) buildVector(path string) error {
 			all.Or(old)
 		}
 	} else if f := a.delta.file(path); f != nil {
-		rows, spec = f.Count(), f.SpecID()
+		rows, spec, partition = f.Count(), f.SpecID(), f.Partition()
 	} else {
 		return fmt.Errorf("%w: positions deleted in %s, which is not live", ErrCorrupt, path)
 	}
@@ -137,7 +139,7 @@ func (a *assembly) buildVector(path string) error {
 		return fmt.Errorf("%w: %d positions deleted of %d rows in %s", ErrCorrupt, all.Cardinality(), rows, path)
 	}
 	w := dv.NewDVWriter(a, a.specByID)
-	w.Load(path, all, spec, nil)
+	w.Load(path, all, spec, partition)
 	files, err := w.Flush(context.Background(), a.names.vector())
 	if err != nil {
 		return err
@@ -192,7 +194,7 @@ func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(
 	path := a.names.manifest()
 	a.written[path] = buf.Bytes()
 	a.objects = append(a.objects, object{path, buf.Bytes()})
-	return w.File(path, int64(buf.Len())), nil
+	return w.File(path, int64(buf.Len()))
 }
 
 // manifests writes all manifests of the plan and gives the list's content: what is new

@@ -19,7 +19,7 @@ func TestOddNames(t *testing.T) {
 	defer l.cat.Close()
 	ctx := context.Background()
 	for _, n := range []Name{{"my.shop", "orders"}, {"my.shop", "or.ders"}, {"Größe", "naïve 'table'"}, {"a%2Fb", "c d"}} {
-		h, err := Create(ctx, l.cfg, n, l.source, l.cat.Location(n))
+		h, err := Create(ctx, l.cfg, n, l.source, Storage{}, l.cat.Location(n))
 		if err != nil {
 			t.Errorf("create %s: %v", n, err)
 			continue

@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"cdcd/capture"
+	"cdcd/table/datafile"
 	"cdcd/table/keyindex"
 	"cdcd/table/rowset"
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table/dv"
 )
@@ -56,7 +58,7 @@ type Builder struct {
 	names   *namer
 	delta   *Delta
 	overlay keyindex.Overlay
-	last    []keyindex.Entry            // of the newest file, not in the overlay yet
+	last    []keyindex.Entry            // of the newest Add, not in the overlay yet
 	own     map[uint32]iceberg.DataFile // files of the Delta, by number
 	err     error                       // of reading a deletion vector inside a look-up
 }
@@ -71,7 +73,8 @@ func (t *Table) Build(fence, epoch int64) *Builder {
 }
 
 // Add brings changes in, in the order of the source after all that were added before. They
-// become one data file at once, so that the batches can be released.
+// become data files at once, so that the batches can be released: one a partition, or more
+// where the rows are too many for one.
 func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
 	if len(batches) == 0 {
 		return nil
@@ -161,8 +164,10 @@ func (b *Builder) Live(file, pos uint32) bool {
 // LiveFile tells which files are live.
 func (b *Builder) LiveFile(file uint32) bool { return b.own[file] != nil || b.t.LiveFile(file) }
 
-// write makes a data file of the rows that are present.
+// write makes data files of the rows that are present, one after the other: what it takes of
+// memory does not depend on how many partitions there are.
 func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced) error {
+	b.last = nil
 	places := make([]int, 0, f.Len())
 	for i, present := range f.Present {
 		if present {
@@ -175,19 +180,67 @@ func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset
 	if err := rowset.SortByValue(places, f.Refs, batches, b.t.keys); err != nil {
 		return err
 	}
-	refs, entries, ids := b.arrange(places, f, before)
+	parts, err := b.t.parts.split(places, f.Refs, batches)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.t.Name(), err)
+	}
+	for _, p := range parts {
+		if err := b.writePartition(ctx, batches, f, before, p); err != nil {
+			return fmt.Errorf("%s: %w", b.t.Name(), err)
+		}
+	}
+	return nil
+}
+
+// writePartition makes as many data files of a partition's rows as its target size wants.
+func (b *Builder) writePartition(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced, p partition) error {
+	refs, entries, ids := b.arrange(p.places, f, before)
 	columns, err := rowset.Take(batches, refs, b.t.mem)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, c := range columns {
-			c.Release()
+	defer release(columns)
+	pieces := piecesOf(datafile.SizeOf(columns...), b.t.head.TargetFileSize(), len(refs))
+	if pieces == 1 {
+		return b.writeFile(ctx, columns, ids, entries, p.values)
+	}
+	for i := range pieces {
+		from, to := i*len(refs)/pieces, (i+1)*len(refs)/pieces
+		if err := b.writeSlice(ctx, columns, ids, entries[from:to], p.values, from); err != nil {
+			return err
 		}
-	}()
-	file, sum, err := b.dataFile(ctx, columns, ids)
+	}
+	return nil
+}
+
+// piecesOf says how many files so many rows and bytes become.
+func piecesOf(bytes, target int64, rows int) int {
+	return int(max(1, min((bytes+target-1)/target, int64(rows))))
+}
+
+// writeSlice makes a data file of those rows of columns that entries are of, which begin at
+// from.
+func (b *Builder) writeSlice(ctx context.Context, columns []arrow.Array, ids []int64, entries []keyindex.Entry, values map[int]any, from int) error {
+	to := from + len(entries)
+	parts := make([]arrow.Array, len(columns))
+	for i, c := range columns {
+		parts[i] = array.NewSlice(c, int64(from), int64(to))
+	}
+	defer release(parts)
+	for i := range entries {
+		entries[i].Pos = uint32(i)
+	}
+	if ids != nil {
+		ids = ids[from:to]
+	}
+	return b.writeFile(ctx, parts, ids, entries, values)
+}
+
+// writeFile makes a data file of a partition, and notes it.
+func (b *Builder) writeFile(ctx context.Context, columns []arrow.Array, ids []int64, entries []keyindex.Entry, values map[int]any) error {
+	file, sum, err := b.dataFile(ctx, columns, ids, values)
 	if err != nil {
-		return fmt.Errorf("%s: %w", b.t.Name(), err)
+		return err
 	}
 	number := b.t.index.File(file.FilePath())
 	for i := range entries {
@@ -196,33 +249,43 @@ func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset
 	b.own[number] = file
 	b.delta.files, b.delta.digests = append(b.delta.files, file), append(b.delta.digests, sum)
 	b.delta.entries = append(b.delta.entries, entries...)
-	b.last = entries
+	if b.last == nil {
+		b.last = entries
+	} else {
+		b.last = append(b.last, entries...)
+	}
 	return nil
 }
 
+func release(columns []arrow.Array) {
+	for _, c := range columns {
+		c.Release()
+	}
+}
+
 // dataFile makes a data file durable, or finds one that is and that holds the same.
-func (b *Builder) dataFile(ctx context.Context, columns []arrow.Array, ids []int64) (iceberg.DataFile, digest, error) {
-	sum, ok := b.t.digestOf(columns, ids)
+func (b *Builder) dataFile(ctx context.Context, columns []arrow.Array, ids []int64, values map[int]any) (iceberg.DataFile, digest, error) {
+	sum, ok := b.t.digestOf(columns, ids, values)
 	if file := b.t.uploads[sum]; ok && file != nil {
 		delete(b.t.uploads, sum) // a file is in a snapshot once
 		b.delta.Reused++
 		return file, sum, nil
 	}
-	file, err := b.t.layout.Write(b.t.head.store.IO(ctx), b.names.dataFile(), columns, ids)
+	file, err := b.t.layout.Write(b.t.head.store.IO(ctx), b.names.dataFile(), columns, ids, values)
 	return file, sum, err
 }
 
 // arrange gives, in file order, the rows to take, their index entries, and their row ids,
-// which are nil where no row has one.
+// which are nil where no row has one, or none is kept.
 func (b *Builder) arrange(places []int, f *rowset.Folded, before []replaced) ([]rowset.Ref, []keyindex.Entry, []int64) {
 	refs := make([]rowset.Ref, len(places))
 	entries := make([]keyindex.Entry, len(places))
 	ids := make([]int64, len(places))
-	some := false
+	some, kept := false, b.t.head.Lineage()
 	for pos, i := range places {
 		refs[pos] = f.Refs[i]
 		ids[pos] = keyindex.ImplicitRowID
-		if before[i].was && before[i].rowID >= 0 {
+		if kept && before[i].was && before[i].rowID >= 0 {
 			ids[pos], some = before[i].rowID, true
 		}
 		entries[pos] = keyindex.Entry{Key: f.Keys[i], RowID: ids[pos], Pos: uint32(pos)}

@@ -15,11 +15,16 @@ import (
 // partition spec. Files with the same digest may stand for each other.
 type digest [sha256.Size]byte
 
-// digestOf computes the digest of a data file that is to hold columns, with ids or, where
-// those are nil, without. ok is false where a column is of a kind that it does not know.
-func (t *Table) digestOf(columns []arrow.Array, ids []int64) (sum digest, ok bool) {
+// digestOf computes the digest of a data file of a partition that is to hold columns, with ids
+// or, where those are nil, without. ok is false where a column is of a kind that it does not
+// know.
+func (t *Table) digestOf(columns []arrow.Array, ids []int64, partition map[int]any) (sum digest, ok bool) {
 	h := sha256.New()
 	h.Write(fmt.Appendf(nil, "%d %d %d ids %d\n", t.head.meta.Version(), t.head.Schema, t.head.Spec, len(ids)))
+	if partition != nil {
+		text := partitionText(partition)
+		h.Write(fmt.Appendf(nil, "partition %d %s\n", len(text), text))
+	}
 	w := words{hash: h}
 	for _, id := range ids {
 		w.add(uint64(id))

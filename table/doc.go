@@ -11,7 +11,8 @@
 // valid for the one snapshot it was made on. An [Attempt] is a Delta with every object
 // uploaded, ready to be swapped in. A [Mark] is the position that a snapshot stands for. A
 // [Survey] is what a snapshot is made of, for use beside the committer, and a [Rewrite] one
-// new data file with the live rows of some of its files.
+// new data file with the live rows of some of its files. A [Storage] is how the user wants a
+// table's files.
 //
 // # Invariants
 //
@@ -31,8 +32,13 @@
 //
 // The key index is used only at a snapshot all of whose live files it covers.
 //
-// A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage"), and when
-// it is rewritten also its _last_updated_sequence_number.
+// A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage"), unless the
+// table's [Storage] says otherwise, and when it is rewritten also its
+// _last_updated_sequence_number.
+//
+// All rows of a data file are of the partition that its entry names, by the spec that the entry
+// names; a deletion vector is of the partition of its data file. Spec and configured properties
+// are changed by [PrepareStorage] alone, never by a commit of rows.
 //
 // A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of
 // the rows in them. Where that cannot be, it fails and leaves no file.

@@ -17,8 +17,13 @@ import (
 // intentLab is a table with rows 1 to 9.
 func intentLab(t *testing.T) *lab {
 	t.Helper()
+	return intentLabOf(t, Storage{})
+}
+
+func intentLabOf(t *testing.T, storage Storage) *lab {
+	t.Helper()
 	dir := fastDir(t)
-	l := newLab(t, dir, testSource(false), memory.DefaultAllocator)
+	l := newStoredLab(t, dir, testSource(false), storage, memory.DefaultAllocator)
 	t.Cleanup(func() {
 		_ = l.table.Abandon()
 		_ = l.cat.Close()
@@ -259,7 +264,7 @@ func TestDigest(t *testing.T) {
 		{[]arrow.Array{numbers(2, 1)}, nil},
 		{[]arrow.Array{numbers(2, 1, 0)}, nil},
 	} {
-		sum, ok := l.table.digestOf(x.columns, x.ids)
+		sum, ok := l.table.digestOf(x.columns, x.ids, nil)
 		if before, twice := seen[sum]; !ok || twice {
 			t.Errorf("%d: digest known: %v, the same as %d: %v", i, ok, before, twice)
 		}
@@ -270,8 +275,8 @@ func TestDigest(t *testing.T) {
 		"flags":   {array.NewSlice(flags(true, false, true, true, false), 1, 4), flags(false, true, true)},
 		"numbers": {array.NewSlice(numbers(5, 1, 2, 6), 1, 3), numbers(1, 2)},
 	} {
-		a, _ := l.table.digestOf(x[:1], nil)
-		if b, ok := l.table.digestOf(x[1:], nil); a != b || !ok {
+		a, _ := l.table.digestOf(x[:1], nil, nil)
+		if b, ok := l.table.digestOf(x[1:], nil, nil); a != b || !ok {
 			t.Errorf("%s: the same values, another digest", name)
 		}
 	}

@@ -66,7 +66,7 @@ func TestEveryTypeIsRewritten(t *testing.T) {
 	const rows = 1000
 	ctx, mem := context.Background(), memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
-	layout, err := datafile.NewLayout(everyType(), *iceberg.UnpartitionedSpec, 3)
+	layout, err := datafile.NewLayout(everyType(), *iceberg.UnpartitionedSpec, 3, datafile.DefaultCompression())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestEveryTypeIsRewritten(t *testing.T) {
 	io := fileio.Disk{}.IO(ctx)
 	record := everyValue(t, layout.Arrow(), rows)
 	defer record.Release()
-	written, err := layout.Write(io, location+"/data/in.parquet", record.Columns(), nil)
+	written, err := layout.Write(io, location+"/data/in.parquet", record.Columns(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ type Table struct {
 	head     *Head
 	content  *content
 	layout   *datafile.Layout
+	parts    *partitioner
 	keys     *rowset.Encoder
 	index    *keyindex.Index
 	byNumber []*dataFile // live files by their number in the index; nil: not live
@@ -72,26 +73,33 @@ func LoadHead(ctx context.Context, cfg Config, n Name) (*Head, error) {
 	return newHead(n, t, cfg)
 }
 
-// Create creates a table for a source table at the given location. It has no snapshot yet.
-func Create(ctx context.Context, cfg Config, n Name, s Source, location string) (*Head, error) {
+// Create creates a table for a source table at the given location, kept as storage says. It
+// has no snapshot yet.
+func Create(ctx context.Context, cfg Config, n Name, s Source, storage Storage, location string) (*Head, error) {
 	schema, err := icebergSchema(s)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.property()
+	if err := storage.check(n.String(), schema); err != nil {
+		return nil, err
+	}
+	spec, err := storage.spec(n.String(), schema)
 	if err != nil {
+		return nil, err
+	}
+	props, err := storage.created()
+	if err != nil {
+		return nil, err
+	}
+	props[keyPipeline] = cfg.Pipeline
+	if props[keySource], err = s.property(); err != nil {
 		return nil, err
 	}
 	err = cfg.Catalog.CreateNamespace(ctx, icetable.Identifier{n.Namespace}, nil)
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		return nil, fmt.Errorf("create namespace %s: %w", n.Namespace, err)
 	}
-	t, err := cfg.Catalog.CreateTable(ctx, n.identifier(), schema, catalog.WithLocation(location), catalog.WithProperties(iceberg.Properties{
-		"format-version": "3", keyPipeline: cfg.Pipeline, keySource: source,
-		"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read", "write.merge.mode": "merge-on-read",
-		"write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": fmt.Sprint(previousVersions),
-		"write.parquet.compression-codec": "zstd",
-	}))
+	t, err := cfg.Catalog.CreateTable(ctx, n.identifier(), schema, catalog.WithLocation(location), catalog.WithPartitionSpec(&spec), catalog.WithProperties(props))
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", n, err)
 	}
@@ -108,7 +116,11 @@ func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
 	t := &Table{cfg: cfg, head: h, mem: cfg.Memory}
 	var err error
 	spec := h.meta.PartitionSpec()
-	if t.layout, err = datafile.NewLayout(h.meta.CurrentSchema(), spec, h.meta.Version()); err != nil {
+	packed, _ := datafile.CompressionOf(h.meta.Properties()) // what others have set there may be nonsense
+	if t.layout, err = datafile.NewLayout(h.meta.CurrentSchema(), spec, h.meta.Version(), packed); err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	if t.parts, err = newPartitioner(h.meta.CurrentSchema(), spec); err != nil {
 		return nil, fmt.Errorf("%s: %w", h.Name, err)
 	}
 	expected, err := capture.ArrowSchema(&h.Source.Table, h.Source.Options, h.Source.CommitTime)
@@ -243,11 +255,14 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 }
 
 // Landed reports whether an attempt is part of a head's history: of main, or of the fence
-// for an attempt that moves it. One that only tags has landed where the tags are as it wants
-// them.
+// for an attempt that moves it. One that makes no snapshot has landed where the tags, or spec
+// and properties, are as it wants them.
 func (a *Attempt) Landed(h *Head) bool {
 	if a.tags != nil {
 		return a.tags.landed(h)
+	}
+	if a.storage != nil {
+		return a.storage.landed(h)
 	}
 	if s := refSnapshot(h.meta, refFence); s != nil && *s == a.Snapshot {
 		return true

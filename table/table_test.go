@@ -66,6 +66,12 @@ func testName() Name { return Name{"shop", "orders"} }
 
 func newLab(t fatal, dir string, source Source, mem memory.Allocator) *lab {
 	t.Helper()
+	return newStoredLab(t, dir, source, Storage{}, mem)
+}
+
+// newStoredLab makes a lab whose table is kept in files as storage says.
+func newStoredLab(t fatal, dir string, source Source, storage Storage, mem memory.Allocator) *lab {
+	t.Helper()
 	cat, err := OpenEmbedded("file://"+filepath.Join(dir, "warehouse"), true)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +79,7 @@ func newLab(t fatal, dir string, source Source, mem memory.Allocator) *lab {
 	l := &lab{t: t, dir: dir, cat: cat, source: source, cfg: Config{
 		Catalog: cat, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Intents: "file://" + filepath.Join(dir, "intent"), Memory: mem, Now: time.Now,
 	}}
-	h, err := Create(context.Background(), l.cfg, testName(), source, cat.Location(testName()))
+	h, err := Create(context.Background(), l.cfg, testName(), source, storage, cat.Location(testName()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +299,7 @@ func (l *lab) epochAgainst(t *rapid.T, mem memory.Allocator, model map[int]*mode
 				continue
 			}
 			old := model[r.id]
-			if old == nil || !before[r.id] {
+			if old == nil || !before[r.id] || !l.table.head.Lineage() {
 				old = &modelRow{rowID: -1}
 			}
 			model[r.id] = &modelRow{val: r.val, rowID: old.rowID}

@@ -64,7 +64,7 @@ func (a *Appender) Add(columns []arrow.Array, rowIDs, sequences []int64) error {
 	for i, c := range columns {
 		c.Retain()
 		a.pieces[i] = append(a.pieces[i], c)
-		a.bytes += sizeOf(c)
+		a.bytes += SizeOf(c)
 	}
 	a.rows, a.total = a.rows+n, a.total+n
 	if a.bytes < a.most && a.rows < rowGroupRows {
@@ -88,7 +88,7 @@ func (a *Appender) flush() error {
 func (a *Appender) writeGroup() error {
 	schema := a.layout.full.arrow
 	if a.pw == nil {
-		pw, err := newParquet(a.counted, schema, func(i int) bool {
+		pw, err := a.layout.newParquet(a.counted, schema, func(i int) bool {
 			return schema.Field(i).Name == iceberg.LastUpdatedSequenceNumberColumnName || repeats(a.pieces[i])
 		})
 		if err != nil {

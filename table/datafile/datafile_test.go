@@ -32,7 +32,7 @@ func testSchema() *iceberg.Schema {
 
 func testLayout(t *testing.T) *Layout {
 	t.Helper()
-	l, err := NewLayout(testSchema(), *iceberg.UnpartitionedSpec, 3)
+	l, err := NewLayout(testSchema(), *iceberg.UnpartitionedSpec, 3, DefaultCompression())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func testColumns(t *testing.T, n, distinct int) []arrow.Array {
 func write(t *testing.T, columns []arrow.Array, rowIDs []int64) (iceberg.DataFile, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "f.parquet")
-	df, err := testLayout(t).Write(iceio.LocalFS{}, path, columns, rowIDs)
+	df, err := testLayout(t).Write(iceio.LocalFS{}, path, columns, rowIDs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestLayoutsKnowTheirColumns(t *testing.T) {
 
 func TestUnwritableFilesAreErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "\x00", "f.parquet")
-	if df, err := testLayout(t).Write(iceio.LocalFS{}, path, testColumns(t, 3, 3), nil); err == nil {
+	if df, err := testLayout(t).Write(iceio.LocalFS{}, path, testColumns(t, 3, 3), nil, nil); err == nil {
 		t.Errorf("wrote %v", df)
 	}
 }

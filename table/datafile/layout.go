@@ -13,6 +13,7 @@ type Layout struct {
 	schema  *iceberg.Schema // of the table
 	spec    iceberg.PartitionSpec
 	version int
+	packed  Compression
 	plain   shape
 	lineage shape // with _row_id
 	full    shape // with _row_id and _last_updated_sequence_number
@@ -25,9 +26,9 @@ type shape struct {
 }
 
 // NewLayout prepares for files of a table with that schema, partition spec and format
-// version.
-func NewLayout(schema *iceberg.Schema, spec iceberg.PartitionSpec, version int) (*Layout, error) {
-	l := &Layout{schema: schema, spec: spec, version: version}
+// version, to be compressed as is said.
+func NewLayout(schema *iceberg.Schema, spec iceberg.PartitionSpec, version int, packed Compression) (*Layout, error) {
+	l := &Layout{schema: schema, spec: spec, version: version, packed: packed}
 	for _, s := range []struct {
 		to              *shape
 		rowID, sequence bool

@@ -118,7 +118,7 @@ func (r *Reader) Next() (*Rows, error) {
 	}
 	rows := r.arrange(array.NewRecordBatch(r.schema, columns, n))
 	r.base += n
-	r.pace(n, sizeOf(rows.all.Columns()...))
+	r.pace(n, SizeOf(rows.all.Columns()...))
 	return rows, nil
 }
 
@@ -173,8 +173,8 @@ func (r *Reader) Close() error {
 	return r.pf.Close()
 }
 
-// sizeOf is about the memory that columns take.
-func sizeOf(columns ...arrow.Array) int64 {
+// SizeOf is about the memory that columns take.
+func SizeOf(columns ...arrow.Array) int64 {
 	n := int64(0)
 	for _, c := range columns {
 		for _, b := range c.Data().Buffers() {

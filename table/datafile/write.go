@@ -9,7 +9,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
@@ -18,14 +17,14 @@ import (
 
 const (
 	rowGroupRows = 1 << 20
-	zstdLevel    = 1
 	createdBy    = "cdcd"
 )
 
 // Write makes one data file at path out of columns of equal length, one a table column in
 // order. rowIDs holds a row id for each row, negative for none, or is nil when no row has
-// one. The columns stay the caller's.
-func (l *Layout) Write(fs iceio.WriteFileIO, path string, columns []arrow.Array, rowIDs []int64) (iceberg.DataFile, error) {
+// one. All rows are of the given partition of the layout's spec, nil where that has no fields.
+// The columns stay the caller's.
+func (l *Layout) Write(fs iceio.WriteFileIO, path string, columns []arrow.Array, rowIDs []int64, partition map[int]any) (iceberg.DataFile, error) {
 	sh := l.plain
 	if rowIDs != nil {
 		sh = l.lineage
@@ -40,14 +39,14 @@ func (l *Layout) Write(fs iceio.WriteFileIO, path string, columns []arrow.Array,
 		return nil, err
 	}
 	counted := &countingWriter{w: out}
-	meta, err := writeParquet(counted, sh.arrow, record)
+	meta, err := l.writeParquet(counted, sh.arrow, record)
 	if err := errors.Join(err, counted.err); err != nil {
 		return nil, errors.Join(fmt.Errorf("write %s: %w", path, err), drop(out))
 	}
 	if err := out.Close(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return l.dataFile(sh, path, counted.n, meta, l.spec, nil)
+	return l.dataFile(sh, path, counted.n, meta, l.spec, partition)
 }
 
 // dataFile describes a file that was written.
@@ -81,8 +80,8 @@ func rowIDArray(ids []int64) arrow.Array {
 	return b.NewArray()
 }
 
-func writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (any, error) {
-	pw, err := newParquet(w, schema, func(i int) bool { return repeats([]arrow.Array{record.Column(i)}) })
+func (l *Layout) writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (any, error) {
+	pw, err := l.newParquet(w, schema, func(i int) bool { return repeats([]arrow.Array{record.Column(i)}) })
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +92,10 @@ func writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (
 }
 
 // newParquet begins a Parquet file. Columns that repeat get a dictionary.
-func newParquet(w io.Writer, schema *arrow.Schema, repeat func(column int) bool) (*pqarrow.FileWriter, error) {
+func (l *Layout) newParquet(w io.Writer, schema *arrow.Schema, repeat func(column int) bool) (*pqarrow.FileWriter, error) {
 	props := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy), parquet.WithRootName("table"),
-		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(zstdLevel),
+		parquet.WithCompression(l.packed.codec), parquet.WithCompressionLevel(l.packed.level),
 		parquet.WithStoreDecimalAsInteger(true), parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithDictionaryDefault(false), parquet.WithStats(true), parquet.WithPageIndexEnabled(true),
 	}

@@ -1,11 +1,11 @@
-// Package manifest writes and reads Iceberg manifests of tables without partitions, and reads
-// manifest lists, in format version 3.
+// Package manifest writes and reads Iceberg manifests, and reads manifest lists, in format
+// version 3.
 //
 // The library compiles the Avro schema anew for each manifest that it writes or reads, which
 // costs more than all else that a small commit does with them. The schema is the same for every
 // table without partitions, so it is taken once from what the library writes. Data files are
 // encoded by the library's codec, which keeps a compiled schema, and decoded into the library's
-// values.
+// values. Manifests of a spec with fields are left to the library, in both directions.
 //
 // # Invariants
 //

@@ -22,6 +22,7 @@ const version = 3
 // Writer writes one manifest. After an error it is of no use.
 type Writer struct {
 	out      *ocf.Writer
+	lib      *iceberg.ManifestWriter // writes instead where the spec has fields; else nil
 	spec     iceberg.PartitionSpec
 	schema   *iceberg.Schema
 	content  iceberg.ManifestContent
@@ -39,7 +40,7 @@ type count struct {
 // NewWriter begins a manifest of data files or of deletes, as part of a snapshot.
 func NewWriter(out io.Writer, spec iceberg.PartitionSpec, schema *iceberg.Schema, snapshot int64, content iceberg.ManifestContent) (*Writer, error) {
 	if spec.NumFields() > 0 {
-		return nil, fmt.Errorf("partition spec %d has fields", spec.ID())
+		return newPartitioned(out, spec, schema, snapshot, content)
 	}
 	entries, err := entrySchema()
 	if err != nil {
@@ -111,11 +112,7 @@ func (w *Writer) write(status iceberg.ManifestEntryStatus, snapshot, sequence in
 	if status != iceberg.EntryStatusADDED && sequence < 0 {
 		return fmt.Errorf("%s: %w", f.FilePath(), errSequence)
 	}
-	file, err := encodeFile(f, w.spec, w.schema)
-	if err != nil {
-		return err
-	}
-	if _, err := w.out.Write(encodeEntry(status, snapshot, sequence, fileSequence, file)); err != nil {
+	if err := w.writeEntry(status, snapshot, sequence, fileSequence, f); err != nil {
 		return err
 	}
 	c := w.counts[status]
@@ -126,6 +123,18 @@ func (w *Writer) write(status iceberg.ManifestEntryStatus, snapshot, sequence in
 		w.lowest = sequence
 	}
 	return nil
+}
+
+func (w *Writer) writeEntry(status iceberg.ManifestEntryStatus, snapshot, sequence int64, fileSequence *int64, f iceberg.DataFile) error {
+	if w.lib != nil {
+		return w.writePartitioned(status, snapshot, sequence, fileSequence, f)
+	}
+	file, err := encodeFile(f, w.spec, w.schema)
+	if err != nil {
+		return err
+	}
+	_, err = w.out.Write(encodeEntry(status, snapshot, sequence, fileSequence, file))
+	return err
 }
 
 // prefix is what the codec writes before a data file: an entry that is added, without a snapshot
@@ -169,6 +178,9 @@ func encodeFields(status iceberg.ManifestEntryStatus, optional ...*int64) []byte
 
 // Close ends the manifest. One without entries is refused.
 func (w *Writer) Close() error {
+	if w.lib != nil {
+		return w.lib.Close()
+	}
 	err := w.out.Close()
 	if len(w.counts) == 0 {
 		return errors.Join(iceberg.ErrEmptyManifest, err)
@@ -178,12 +190,15 @@ func (w *Writer) Close() error {
 
 // File describes the manifest, once closed, for the list that names it. Its sequence number is the one of
 // the snapshot that the list is of.
-func (w *Writer) File(path string, length int64) iceberg.ManifestFile {
+func (w *Writer) File(path string, length int64) (iceberg.ManifestFile, error) {
+	if w.lib != nil {
+		return w.lib.ToManifestFile(path, length)
+	}
 	added, existing, deleted := w.counts[iceberg.EntryStatusADDED], w.counts[iceberg.EntryStatusEXISTING], w.counts[iceberg.EntryStatusDELETED]
 	return iceberg.NewManifestFile(version, path, length, int32(w.spec.ID()), w.snapshot).
 		Content(w.content).SequenceNum(-1, w.lowest).Partitions([]iceberg.FieldSummary{}).
 		AddedFiles(added.files).AddedRows(added.rows).
 		ExistingFiles(existing.files).ExistingRows(existing.rows).
 		DeletedFiles(deleted.files).DeletedRows(deleted.rows).
-		Build()
+		Build(), nil
 }

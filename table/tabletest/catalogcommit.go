@@ -196,7 +196,7 @@ func (b *bench) fence() {
 	source := table.Source{Table: capture.Table{
 		Name: capture.Name{Schema: "shop", Table: "orders"}, Key: []int{0}, Columns: []capture.Column{{Name: "id", Type: capture.TypeBigInt}},
 	}}
-	created, err := table.Create(b.Context(), cfg, name, source, b.location())
+	created, err := table.Create(b.Context(), cfg, name, source, table.Storage{}, b.location())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -297,7 +297,7 @@ func (c *compaction) write(ctx context.Context) error {
 }
 
 func (c *compaction) dataFile(io fileio.IO, path string) (iceberg.DataFile, error) {
-	layout, err := datafile.NewLayout(c.meta.CurrentSchema(), c.meta.PartitionSpec(), c.meta.Version())
+	layout, err := datafile.NewLayout(c.meta.CurrentSchema(), c.meta.PartitionSpec(), c.meta.Version(), datafile.DefaultCompression())
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func (c *compaction) dataFile(io fileio.IO, path string) (iceberg.DataFile, erro
 			return nil, err
 		}
 	}
-	return layout.Write(io, path, columns, c.ids)
+	return layout.Write(io, path, columns, c.ids, nil)
 }
 
 func (c *compaction) list(io fileio.IO, path string, manifest iceberg.ManifestFile) error {
