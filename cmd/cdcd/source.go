@@ -52,7 +52,7 @@ func (s *source) member(info capture.TableInfo) commit.Member {
 	lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 	return commit.Member{
 		Source: table.Source{Table: info.Table, Options: typeOptions(s.cfg), CommitTime: target.CommitTimestamp},
-		Lake:   lake, Location: s.lake.Location(lake), Rows: info.Rows, RowBytes: info.RowBytes,
+		Lake:   lake, Location: s.lake.Location(lake), Storage: storageOf(s.cfg, target), Rows: info.Rows, RowBytes: info.RowBytes,
 	}
 }
 
@@ -146,7 +146,7 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 		return commit.Member{}, false, err
 	}
 	m := s.member(infos[0])
-	return m, true, cmp.Or(infos[0].Problem, m.Source.Check())
+	return m, true, cmp.Or(infos[0].Problem, m.Source.Check(), m.Storage.Check(m.Source))
 }
 
 // targetsOf gives the lake table of every source table, by schema and name.
@@ -168,11 +168,13 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 		report.Problems = append(report.Problems, capture.Problem{What: err.Error(), Repair: "tables: [{include: ..., target: ...}]"})
 	}
 	for _, t := range report.Tables {
-		source := table.Source{Table: t.Table, Options: typeOptions(c)}
 		target, _ := c.Match(t.Name.Schema, t.Name.Table)
+		source := table.Source{Table: t.Table, Options: typeOptions(c), CommitTime: target.CommitTimestamp}
 		lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 		if err := cmp.Or(source.Check(), lake.Check()); t.Problem == nil && err != nil {
 			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)})
+		} else if err := storageOf(c, target).Check(source); t.Problem == nil && err != nil {
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: [%q], ...}, ...], a rule of its own before %s", t.Name, storageOf(c, target).Place)})
 		}
 	}
 	return report, nil
@@ -205,7 +207,7 @@ func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target)
 			continue
 		}
 		s.logger.Warn("a replicated table is gone from the source", "table", n.String())
-		out = append(out, commit.Member{Source: h.Source, Lake: h.Name, Location: s.lake.Location(h.Name)})
+		out = append(out, commit.Member{Source: h.Source, Lake: h.Name, Location: s.lake.Location(h.Name), Storage: storageOf(s.cfg, target)})
 	}
 	return out, nil
 }

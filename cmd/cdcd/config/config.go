@@ -68,7 +68,25 @@ type TableRule struct {
 	Exclude         []string `yaml:"exclude"`
 	Target          string   `yaml:"target"`           // template namespace.table with {schema} and {table}
 	CommitTimestamp bool     `yaml:"commit_timestamp"` // adds the column _cdcd_commit_ts
+
+	Partition      []Transform       `yaml:"partition"`  // empty: no partitions
+	Properties     map[string]string `yaml:"properties"` // of the Iceberg table
+	Lineage        string            `yaml:"lineage" oneof:"|preserve|off"`
+	TargetFileSize Size              `yaml:"target_file_size"` // of a data file
 }
+
+// Values of [TableRule.Lineage].
+const (
+	LineagePreserve = "preserve" // a row keeps its _row_id when it changes
+	LineageOff      = "off"      // it gets a new one
+)
+
+// The bounds of [TableRule.TargetFileSize], and what it is where nothing is said.
+const (
+	DefaultTargetFileSize Size = 256 << 20
+	minTargetFileSize     Size = 1 << 20
+	maxTargetFileSize     Size = 8 << 30
+)
 
 // Types decides what becomes of values that Iceberg has no exact type for.
 type Types struct {

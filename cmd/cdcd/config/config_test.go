@@ -83,11 +83,16 @@ func minimalConfig() Config {
 	c.Source.Address = "127.0.0.1:3306"
 	c.Source.User = "cdcd"
 	c.Source.TLS.Mode = TLSDisabled
-	c.Tables = []TableRule{{Include: []string{"shop.*"}, Target: "{schema}.{table}"}}
+	c.Tables = []TableRule{plainRule("{schema}.{table}", "shop.*")}
 	c.State = "/var/lib/cdcd"
 	c.Warehouse.Location = "file:///var/lib/cdcd/warehouse"
 	c.Control.Socket = "/var/lib/cdcd/ctl.sock"
 	return c
+}
+
+// plainRule is a rule of which all that is not given is the default.
+func plainRule(target string, include ...string) TableRule {
+	return TableRule{Include: include, Target: target, Lineage: LineagePreserve, TargetFileSize: DefaultTargetFileSize}
 }
 
 // equal compares configurations without the places of their keys.
@@ -208,8 +213,7 @@ func TestDropIns(t *testing.T) {
 	want := minimalConfig()
 	want.Log = Log{Level: "debug", Format: "json"}
 	want.Tables = append(want.Tables,
-		TableRule{Include: []string{"a.x", "a.y"}, Target: "lake.{table}"},
-		TableRule{Include: []string{"b.*"}, Target: "{schema}.{table}"})
+		plainRule("lake.{table}", "a.x", "a.y"), plainRule("{schema}.{table}", "b.*"))
 	if diff := cmp.Diff(want, c, equal()); diff != "" {
 		t.Error(diff)
 	}
@@ -309,8 +313,17 @@ func TestEffectiveValues(t *testing.T) {
 		{"state:", "commit: {interval: 1h}\nload: {connections: 64}\nstate:", func(c *Config) {
 			c.Commit.Interval, c.Load.Connections = 3_600_000_000_000, 64
 		}},
+		{"shop.*\"", "shop.*\", partition: [Day(created_at), bucket(16, customer_id), region, 'truncate(3, `a, (b)`)']", func(c *Config) {
+			c.Tables[0].Partition = []Transform{{"day", 0, "created_at"}, {"bucket", 16, "customer_id"}, {"identity", 0, "region"}, {"truncate", 3, "a, (b)"}}
+		}},
+		{"shop.*\"", "shop.*\", partition: hour(t), lineage: off, target_file_size: 1GiB, properties: {a.b: 7, 'c d': \"${env:ROWS}\"}", func(c *Config) {
+			r := &c.Tables[0]
+			r.Partition, r.Lineage, r.TargetFileSize = []Transform{{"hour", 0, "t"}}, LineageOff, 1<<30
+			r.Properties = map[string]string{"a.b": "7", "c d": "1234"}
+		}},
 		{"tables: [{include: \"shop.*\"}]", "tables:\n- &t {include: &i [a.b], exclude: *i, target: x.y}\n- *t", func(c *Config) {
-			rule := TableRule{Include: []string{"a.b"}, Exclude: []string{"a.b"}, Target: "x.y"}
+			rule := plainRule("x.y", "a.b")
+			rule.Exclude = []string{"a.b"}
 			c.Tables = []TableRule{rule, rule}
 		}},
 	}

@@ -76,7 +76,7 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, f field) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	section := v.Kind() == reflect.Struct
+	section := v.Kind() == reflect.Struct && !isText(v.Type())
 	first, again := d.origins[path]
 	if again && !section && v.Type() != reflect.TypeFor[[]TableRule]() {
 		d.report(at, path, "already set at %s", first)
@@ -92,6 +92,8 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, f field) {
 		d.section(path, at, n, v)
 	case v.Kind() == reflect.Slice:
 		d.list(path, at, n, v)
+	case v.Kind() == reflect.Map:
+		d.texts(path, at, n, v)
 	default:
 		d.scalar(path, at, n, v, f)
 	}
@@ -152,16 +154,48 @@ func (d *decoder) list(path string, at Place, n *yaml.Node, v reflect.Value) {
 	switch {
 	case isNull(n):
 		return
-	case n.Kind == yaml.ScalarNode && v.Type().Elem().Kind() == reflect.String:
+	case n.Kind == yaml.ScalarNode && (v.Type().Elem().Kind() == reflect.String || isText(v.Type().Elem())):
 		elements = []*yaml.Node{n}
 	case n.Kind != yaml.SequenceNode:
 		d.report(at, path, "want a list, have %s", kindName(n))
 		return
 	}
+	if v.Type() == reflect.TypeFor[[]Transform]() {
+		elements = rejoin(elements)
+	}
 	for _, e := range elements {
 		i := v.Len()
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 		d.value(element(path, i), e, v.Index(i), field{})
+	}
+}
+
+// texts decodes a mapping whose keys are not cdcd's to say. Its values are texts.
+func (d *decoder) texts(path string, at Place, n *yaml.Node, v reflect.Value) {
+	if isNull(n) {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.report(at, path, "want keys and values, have %s", kindName(n))
+		return
+	}
+	if len(n.Content) > 0 {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if key.Kind != yaml.ScalarNode || key.Style&yaml.TaggedStyle != 0 || key.Tag == "!!merge" {
+			d.report(d.place(key), path, "a key must be a plain name")
+			continue
+		}
+		name := reflect.ValueOf(key.Value)
+		if v.MapIndex(name).IsValid() {
+			d.report(d.place(key), join(path, key.Value), "the key is given twice")
+			continue
+		}
+		text := reflect.New(v.Type().Elem()).Elem()
+		d.value(join(path, key.Value), n.Content[i+1], text, field{})
+		v.SetMapIndex(name, text)
 	}
 }
 
@@ -222,6 +256,11 @@ func setScalar(v reflect.Value, text string) error {
 		panic("config: no decoding for " + v.Type().String())
 	}
 	return nil
+}
+
+// isText reports whether a type is read from a text.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

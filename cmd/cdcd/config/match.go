@@ -16,19 +16,20 @@ type Target struct {
 	Namespace       string
 	Table           string
 	CommitTimestamp bool // the table has the column _cdcd_commit_ts
+	Rule            int  // the place in Config.Tables of the rule that says so
 }
 
 // Match returns the target of a source table by the first rule that includes it and does
 // not exclude it; ok is false if there is none.
 func (c Config) Match(schema, table string) (target Target, ok bool) {
-	for _, rule := range c.Tables {
+	for i, rule := range c.Tables {
 		matches := func(pattern string) bool { return matchTable(pattern, schema, table) }
 		if !slices.ContainsFunc(rule.Include, matches) || slices.ContainsFunc(rule.Exclude, matches) {
 			continue
 		}
 		namespace, name, _ := strings.Cut(cmp.Or(rule.Target, c.Namespace+".{table}"), ".")
 		fill := strings.NewReplacer("{schema}", schema, "{table}", table)
-		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp}, true
+		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp, i}, true
 	}
 	return Target{}, false
 }

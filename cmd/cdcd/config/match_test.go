@@ -20,22 +20,22 @@ func TestMatch(t *testing.T) {
 		},
 	}
 	tests := map[string]Target{
-		"shop.orders":    {"sales", "fixed", true},
-		"shop.Orders":    {"shop", "x_Orders", false},
-		"shop.customers": {"shop", "x_customers", false},
-		"shop.tmp_1":     {"lake_shop", "tmp_1", false}, // excluded by one rule, included by the next
+		"shop.orders":    {"sales", "fixed", true, 0},
+		"shop.Orders":    {"shop", "x_Orders", false, 1},
+		"shop.customers": {"shop", "x_customers", false, 1},
+		"shop.tmp_1":     {"lake_shop", "tmp_1", false, 2}, // excluded by one rule, included by the next
 		"shop.tmp_11":    {},
 		"shop.secret":    {},
 		"Shop.customers": {},
-		"sale.az":        {"sale", "x_az", false},
-		"sale.abcz":      {"sale", "x_abcz", false},
+		"sale.az":        {"sale", "x_az", false, 1},
+		"sale.abcz":      {"sale", "x_abcz", false, 1},
 		"sale.abcy":      {},
 		"sle.az":         {},
-		"shop.a.b":       {"shop", "x_a.b", false},
-		"shop.{schema}":  {"shop", "x_{schema}", false},
-		"swap.t":         {"t", "swap", false},
+		"shop.a.b":       {"shop", "x_a.b", false, 1},
+		"shop.{schema}":  {"shop", "x_{schema}", false, 1},
+		"swap.t":         {"t", "swap", false, 3},
 		"other.t":        {},
-		"été.tmp_é":      {"lake_été", "tmp_é", false},
+		"été.tmp_é":      {"lake_été", "tmp_é", false, 2},
 	}
 	for name, want := range tests {
 		schema, table, _ := strings.Cut(name, ".")

@@ -3,7 +3,9 @@ package config
 import (
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,6 +61,14 @@ func (p *printer) comment(key string) string {
 // for something else; the escapes of Go are all known to YAML.
 func scalarText(v reflect.Value) string {
 	switch {
+	case v.Kind() == reflect.Map:
+		var texts []string
+		for _, k := range slices.Sorted(maps.Keys(v.Interface().(map[string]string))) {
+			texts = append(texts, strconv.Quote(k)+": "+scalarText(v.MapIndex(reflect.ValueOf(k))))
+		}
+		return "{" + strings.Join(texts, ", ") + "}"
+	case v.Type() == reflect.TypeFor[Transform]():
+		return strconv.Quote(escape(v.Interface().(Transform).String()))
 	case v.Kind() == reflect.Slice:
 		texts := make([]string, v.Len())
 		for i := range texts {

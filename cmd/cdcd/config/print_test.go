@@ -14,7 +14,7 @@ import (
 func TestPrint(t *testing.T) {
 	env := testEnv(
 		strings.Replace(minimal, "user: cdcd", "user: 'c$${d', password: '${env:CDCD_MYSQL_PASSWORD}'", 1),
-		"/etc/cdcd/conf.d/a.yaml", "\ntables:\n- include:\n  - a.x\n  - a.y\n  exclude: a.z\n",
+		"/etc/cdcd/conf.d/a.yaml", "\ntables:\n- include:\n  - a.x\n  - a.y\n  exclude: a.z\n  partition: [day(a), 'bucket(4, b)']\n  properties: {x.y: z, w: 1}\n",
 	)
 	c, _ := mustLoad(t, env)
 	const want = `pipeline: "shop" # /etc/cdcd/cdcd.yaml:1
@@ -34,10 +34,18 @@ tables:
     exclude: [] # default
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
+    partition: [] # default
+    properties: {} # default
+    lineage: "preserve" # default
+    target_file_size: 256MiB # default
   - include: ["a.x", "a.y"] # /etc/cdcd/conf.d/a.yaml:4
     exclude: ["a.z"] # /etc/cdcd/conf.d/a.yaml:6
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
+    partition: ["day(a)", "bucket(4, b)"] # /etc/cdcd/conf.d/a.yaml:7
+    properties: {"w": "1", "x.y": "z"} # /etc/cdcd/conf.d/a.yaml:8
+    lineage: "preserve" # default
+    target_file_size: 256MiB # default
 namespace: "{schema}" # default
 types:
   bigint_unsigned: "decimal" # default

@@ -187,6 +187,7 @@ func (s *settler) tables() {
 		rule, key := &s.cfg.Tables[i], element("tables", i)
 		exact := s.globs(join(key, "include"), rule.Include)
 		s.globs(join(key, "exclude"), rule.Exclude)
+		s.layout(key, rule)
 		if rule.Target == "" {
 			rule.Target = s.cfg.Namespace + ".{table}"
 			continue
@@ -194,6 +195,19 @@ func (s *settler) tables() {
 		if err := checkTarget(rule.Target, exact); err != nil {
 			s.report(join(key, "target"), "%s", err)
 		}
+	}
+}
+
+// layout settles how a rule's tables are kept in files.
+func (s *settler) layout(key string, rule *TableRule) {
+	if rule.Lineage == "" {
+		rule.Lineage = LineagePreserve
+	}
+	if rule.TargetFileSize == 0 {
+		rule.TargetFileSize = DefaultTargetFileSize
+	}
+	if n := rule.TargetFileSize; n < minTargetFileSize || n > maxTargetFileSize {
+		s.report(join(key, "target_file_size"), "must be from %v to %v, is %v", minTargetFileSize, maxTargetFileSize, n)
 	}
 }
 
