@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak demo clean
+.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak soak-tables demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ bench-index: ## the key index beside a general store (pebble), ROWS_INDEX entrie
 
 soak: servers engines ## random faults under load for MINUTES (20), from SEED, on RELEASE (mysql97), in CATALOG (embedded)
 	go test -tags integration,soak -count=1 -timeout 12h -run '^TestSoak$$' -v ./integration
+
+COMMITS ?= 5000
+ROWS ?= 5000000
+CHANGES ?= 2000
+soak-tables: servers engines ## COMMITS of CHANGES each to a table of ROWS, files rewritten meanwhile; figures go to bench/soak-tables
+	COMMITS=$(COMMITS) ROWS=$(ROWS) CHANGES=$(CHANGES) go test -tags integration,bench -count=1 -timeout 4h -run '^TestSoakTables$$' ./integration -v | grep -v -e '^=== ' -e '^---'
 
 demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared (STORE=s3 CATALOG=rest: in S3)
 	demo/demo

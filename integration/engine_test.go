@@ -29,6 +29,7 @@ type result struct {
 	Columns []string `json:"columns"`
 	Rows    [][]any  `json:"rows"` // numbers are json.Number
 	Error   string   `json:"error"`
+	Seconds float64  `json:"seconds"` // that the engine took
 }
 
 var (
