@@ -70,7 +70,8 @@ type Totals struct {
 	Read, Written    int64 // bytes
 	Dropped          int64 // deleted rows that are gone
 	Outdated, Failed int64 // rewrites that did not land, because others were faster, and for another reason
-	Worked           time.Duration
+	Worked           time.Duration // in rewrites and their landing, without rests
+	Computed         time.Duration // of the processor, in rewrites
 }
 
 // Target is a table that may be rewritten.
@@ -186,7 +187,11 @@ func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, pace 
 	defer func() { <-c.turn }()
 	stem := table.NewStem(c.cfg.Fence, s.Epoch)
 	j := c.begin(&job{name: s.Name, group: g, pace: pace}, stem)
-	rw, err := s.Rewrite(ctx, g.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
+	var rw *table.Rewrite
+	var err error
+	j.computed = computed(func() {
+		rw, err = s.Rewrite(ctx, g.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
+	})
 	if err == nil {
 		err = c.cfg.Lake.Replace(ctx, rw)
 	}
@@ -213,6 +218,7 @@ func (c *Compactor) end(j *job, stem string, rw *table.Rewrite, err error) {
 	c.job = nil
 	t := &c.totals
 	t.Worked += took - time.Duration(j.rested.Load())
+	t.Computed += j.computed
 	switch {
 	case err == nil:
 		t.Rewrites++

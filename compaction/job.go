@@ -16,6 +16,8 @@ type job struct {
 	began  time.Time
 	rows   atomic.Int64 // of the inputs, read
 	rested atomic.Int64 // nanoseconds
+
+	computed time.Duration // once it is written
 }
 
 // Rest notes rows that were read, and rests as the pace says.

@@ -154,7 +154,8 @@ func judgeSamples(samples []reading, out figures) {
 	last := samples[len(samples)-1]
 	out["seconds"], out["cpu_seconds"] = last["at_s"], last["cpu_s"]
 	out["changes_per_cpu_s"] = last["source_rows"] / last["cpu_s"]
-	out["compaction_share_of_cpu"] = last["compaction_busy_s"] / last["cpu_s"]
+	out["compaction_share_of_cpu"] = last["compaction_cpu_s"] / last["cpu_s"]
+	out["compaction_share_of_time"] = last["compaction_busy_s"] / last["at_s"]
 	out["compactions"], out["compactions_failed"] = last["compactions"], last["compactions_failed"]
 	out["write_amplification"] = (last["written_bytes"] + last["compaction_written_bytes"]) / last["written_bytes"]
 	out["index_bytes_per_row"] = last["index_disk_bytes"] / (last["stored_rows"] - last["deleted_rows"])

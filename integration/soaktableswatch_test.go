@@ -43,6 +43,7 @@ var sampleMetrics = map[string][]string{
 	"compaction_written_bytes": {"cdcd_compaction_written_bytes_total"},
 	"compaction_rows":          {"cdcd_compaction_rows_total"},
 	"compaction_busy_s":        {"cdcd_compaction_busy_seconds"},
+	"compaction_cpu_s":         {"cdcd_compaction_cpu_seconds"},
 	"compactions":              {`cdcd_compactions_total{result="landed"}`},
 	"compactions_failed":       {`cdcd_compactions_total{result="failed"}`, `cdcd_compactions_total{result="outdated"}`},
 	"index_runs":               {`cdcd_index_runs{table="soak.orders"}`},

@@ -148,6 +148,7 @@ func (k sink) compaction(s compaction.Status) {
 	k.counter("cdcd_compaction_read_bytes_total", "Size of the files that were rewritten.", t.Read)
 	k.counter("cdcd_compaction_written_bytes_total", "Size of the files that replaced them.", t.Written)
 	k.gauge("cdcd_compaction_busy_seconds", "Time that rewrites have worked.", t.Worked.Seconds())
+	k.gauge("cdcd_compaction_cpu_seconds", "Processor time of rewrites.", t.Computed.Seconds())
 	for i, n := range slices.SortedFunc(maps.Keys(s.Debts), func(a, b table.Name) int { return strings.Compare(a.String(), b.String()) }) {
 		if i == maxTableLabels {
 			return
