@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
 
-.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak soak-tables demo clean
+.PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak soak-tables plots demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,8 +67,11 @@ bench: servers ## measure; figures go to bench/latest.json
 	go test -tags integration,bench -count=1 -timeout 30m -run '^TestBench$$' ./integration -v | grep -v -e '^=== ' -e '^---'
 
 ROWS_INDEX ?= 5000000
-bench-index: ## the key index beside a general store (pebble), ROWS_INDEX entries
+ROWS_SCALE ?= 20000000
+bench-index: ## the key index beside a general store (ROWS_INDEX entries), alone, and rebuilt from Parquet (ROWS_SCALE)
 	cd integration/indexbench && go vet . && go test -count=1 -timeout 60m -v . -rows $(ROWS_INDEX)
+	go test -count=1 -timeout 60m -run '^TestScale$$' -v ./table/keyindex -scale $(ROWS_SCALE)
+	go test -count=1 -timeout 60m -run '^$$' -bench '^BenchmarkCatchUp$$' -benchtime 3x ./table -catchup $(ROWS_SCALE)
 
 soak: servers engines ## random faults under load for MINUTES (20), from SEED, on RELEASE (mysql97), in CATALOG (embedded)
 	go test -tags integration,soak -count=1 -timeout 12h -run '^TestSoak$$' -v ./integration
@@ -78,6 +81,10 @@ ROWS ?= 5000000
 CHANGES ?= 2000
 soak-tables: servers engines ## COMMITS of CHANGES each to a table of ROWS, files rewritten meanwhile; figures go to bench/soak-tables
 	COMMITS=$(COMMITS) ROWS=$(ROWS) CHANGES=$(CHANGES) go test -tags integration,bench -count=1 -timeout 4h -run '^TestSoakTables$$' ./integration -v | grep -v -e '^=== ' -e '^---'
+
+plots: ## draw what make soak-tables and make bench measured, for docs/benchmarks.md
+	mkdir -p docs/bench && cp bench/soak-tables/*.csv docs/bench/ && cp bench/soak-tables/figures.json docs/bench/soak-tables.json && cp bench/latest.json docs/bench/bench.json
+	go run ./integration/plot docs/bench docs/img
 
 demo: ## a live shop replicated into Iceberg tables, a crash in the middle, every row compared (STORE=s3 CATALOG=rest: in S3)
 	demo/demo

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,6 +30,7 @@ import (
 const (
 	benchRows    = 1_000_000
 	benchUpdates = 300_000
+	benchDeletes = 30_000
 	benchEpoch   = 20_000 // source changes, at most
 	benchFile    = "../bench/latest.json"
 )
@@ -36,8 +38,9 @@ const (
 // figures are the results, by their keys.
 type figures map[string]float64
 
-// TestBench measures the decoder by itself and the whole process end to end. CPU seconds
-// are those of the process from its start to its end, user and system together.
+// TestBench measures the decoder by itself and the whole process end to end, with compaction
+// on as it is by default. CPU seconds are those of the process from its start to its end, user
+// and system together, so what is rewritten meanwhile is in them.
 func TestBench(t *testing.T) {
 	s := ownServer(t, mysql97, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=1G")
 	s.schema(t, "bench")
@@ -53,14 +56,18 @@ func TestBench(t *testing.T) {
 	progress(t, "updating %d rows", benchUpdates)
 	benchUpdate(t, s)
 	updates := phase(t, p, out, "update", benchUpdates)
+	updated := s.executed(t)
+	progress(t, "updating %d rows, some of them often, and deleting %d", benchUpdates, benchDeletes)
+	benchHot(t, s)
+	hot := phase(t, p, out, "hot", benchUpdates+benchDeletes)
 	fresh := newPipeline(t, s, "bench.orders", settings{"commit.interval": "1h", "commit.max_rows": benchEpoch})
-	loads := phase(t, fresh, out, "load", benchRows)
-	commits := slices.Concat(inserts.commits, updates.commits)
+	loads := phase(t, fresh, out, "load", benchRows-benchDeletes)
+	commits := slices.Concat(inserts.commits, updates.commits, hot.commits)
 	slices.Sort(commits)
 	out["commits"] = float64(len(commits))
 	out["commit_p50_ms"], out["commit_p99_ms"] = quantile(commits, 0.5), quantile(commits, 0.99)
-	out["peak_rss_mib"] = max(inserts.rss, updates.rss, loads.rss)
-	benchDecode(t, s, out, begin, inserted)
+	out["peak_rss_mib"] = max(inserts.rss, updates.rss, hot.rss, loads.rss)
+	benchDecode(t, s, out, begin, inserted, updated)
 	p.must("verify", "--patience", "5m", "bench.orders") // before others write to the source: nothing follows it any more
 	benchCommits(t, s, out)
 	report(t, out, benchFile, marks, mostMarks)
@@ -91,6 +98,26 @@ func benchUpdate(t *testing.T, s *server) {
 	for from := 1; from <= benchUpdates; from += rowsPerTransaction {
 		s.exec(t, fmt.Sprintf(`UPDATE bench.picked p JOIN bench.orders o ON o.id = p.id SET o.state = 'sent', o.price = o.price + 1, o.changed = NOW(3), o.attributes = JSON_SET(o.attributes, '$.size', p.n)
 			WHERE p.n BETWEEN %d AND %d`, from, from+rowsPerTransaction-1))
+	}
+}
+
+// benchHot makes updates of which most go to few rows, as those of a live table do, one change a
+// row each, and then deletes others.
+func benchHot(t *testing.T, s *server) {
+	const exponent, flat = 1.1, 10
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 1)), exponent, flat, benchRows-1)
+	for from := 0; from < benchUpdates; from += rowsPerTransaction {
+		var values []string
+		for range rowsPerTransaction {
+			id := zipf.Uint64() * 1_000_003 % benchRows // so that those that are often changed are anywhere
+			values = append(values, fmt.Sprintf("(%d, 0, '', '', 0, 0, 1, 0, NOW(6), NOW(3))", id))
+		}
+		s.exec(t, `INSERT INTO bench.orders (id, customer, sku, title, quantity, price, state, weight, created, changed) VALUES `+strings.Join(values, ", ")+
+			` ON DUPLICATE KEY UPDATE price = price + 1, state = 'paid', changed = NOW(3)`)
+	}
+	const every, step = benchRows / benchDeletes, 100 * rowsPerTransaction
+	for from := 0; from < benchRows; from += step {
+		s.exec(t, fmt.Sprintf("DELETE FROM bench.orders WHERE id BETWEEN %d AND %d AND id %% %d = 0 AND id < %d", from, from+step-1, every, every*benchDeletes))
 	}
 }
 
@@ -139,11 +166,10 @@ func quantile(sorted []float64, q float64) float64 {
 
 // benchDecode streams the inserts and the updates again, in this process, to nowhere and
 // into Parquet.
-func benchDecode(t *testing.T, s *server, out figures, begin, inserted capture.Position) {
+func benchDecode(t *testing.T, s *server, out figures, begin, inserted, updated capture.Position) {
 	t.Helper()
-	end := s.executed(t)
 	insertRate, insertAllocs := streamed(t, s, begin, inserted, benchRows, nil)
-	updateRate, updateAllocs := streamed(t, s, inserted, end, benchUpdates, nil)
+	updateRate, updateAllocs := streamed(t, s, inserted, updated, benchUpdates, nil)
 	out["decode_insert_rows_per_s"], out["decode_update_rows_per_s"] = insertRate, updateRate
 	out["decode_allocs_per_row"] = max(insertAllocs, updateAllocs)
 	out["parquet_rows_per_s"], _ = streamed(t, s, begin, inserted, benchRows, parquetWriter(t))
@@ -235,7 +261,7 @@ func progress(t *testing.T, format string, args ...any) {
 // marks are what the figures are meant to reach on two shared cores.
 var marks = figures{
 	"decode_insert_rows_per_s": 1.5e6, "decode_update_rows_per_s": 1.5e6, "load_rows_per_cpu_s": 150e3,
-	"insert_rows_per_cpu_s": 200e3, "update_rows_per_cpu_s": 100e3,
+	"insert_rows_per_cpu_s": 200e3, "update_rows_per_cpu_s": 100e3, "hot_rows_per_cpu_s": 150e3,
 }
 
 var mostMarks = figures{"peak_rss_mib": 512, "decode_allocs_per_row": 0.05, "commit1_p50_ms": 25, "commit8_p50_ms": 100}

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -72,9 +73,12 @@ func TestCatchUpIsInterrupted(t *testing.T) {
 	l.forget()
 }
 
-// BenchmarkCatchUp rebuilds the key index of a table.
+var catchUpRows = flag.Int("catchup", 2_000_000, "rows of the table of BenchmarkCatchUp")
+
+// BenchmarkCatchUp rebuilds the key index of a table from its data files.
 func BenchmarkCatchUp(b *testing.B) {
-	const files, rows = 16, 125_000
+	const files = 16
+	rows := *catchUpRows / files
 	for _, textKey := range []bool{false, true} {
 		b.Run(fmt.Sprintf("text key %v", textKey), func(b *testing.B) {
 			dir := fastDir(b)
@@ -89,7 +93,7 @@ func BenchmarkCatchUp(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(b.N)*files*rows/b.Elapsed().Seconds()/1e6, "Mrows/s")
+			b.ReportMetric(float64(b.N*files*rows)/b.Elapsed().Seconds()/1e6, "Mrows/s")
 			l.forget()
 		})
 	}
