@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 )
@@ -70,7 +71,7 @@ func (c chart) most(of func(line) []float64) float64 {
 }
 
 // ticks gives round numbers from 0 to the most, about as many as wanted.
-func ticks(most float64, wanted int) func(yield func(float64) bool) {
+func ticks(most float64, wanted int) iter.Seq[float64] {
 	step := math.Pow(10, math.Floor(math.Log10(most/float64(wanted))))
 	for _, by := range []float64{1, 2, 5, 10} {
 		if step*by*float64(wanted) >= most {
