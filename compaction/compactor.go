@@ -65,11 +65,11 @@ type state struct {
 
 // Totals only grow.
 type Totals struct {
-	Rewrites, Files  int64 // that landed, and their inputs
-	Rows             int64 // written
-	Read, Written    int64 // bytes
-	Dropped          int64 // deleted rows that are gone
-	Outdated, Failed int64 // rewrites that did not land, because others were faster, and for another reason
+	Rewrites, Files  int64         // that landed, and their inputs
+	Rows             int64         // written
+	Read, Written    int64         // bytes
+	Dropped          int64         // deleted rows that are gone
+	Outdated, Failed int64         // rewrites that did not land, because others were faster, and for another reason
 	Worked           time.Duration // in rewrites and their landing, without rests
 	Computed         time.Duration // of the processor, in rewrites
 }

@@ -57,11 +57,13 @@ func charts(commits, samples table) map[string]chart {
 			{"p50", spaced(commits["took_ms"]), quantiles(commits["took_ms"], 0.5)},
 		}},
 		"files.svg": {"Files of the newest snapshot", "commits", "files", []line{
-			{"data files", at, samples["data_files"]}, {"deletion vectors", at, samples["delete_files"]},
+			{"data files", at, samples["data_files"]},
+			{"deletion vectors", at, samples["delete_files"]},
 			{"manifests", at, sum(samples["data_manifests"], samples["delete_manifests"])},
 		}},
 		"debt.svg": {"Data, deleted rows in it, and what is to be rewritten", "commits", "MiB", []line{
-			{"data files", at, scaled(samples["data_bytes"], 1.0/mib)}, {"deleted rows", at, scaled(samples["reclaimable_bytes"], 1.0/mib)},
+			{"data files", at, scaled(samples["data_bytes"], 1.0/mib)},
+			{"deleted rows", at, scaled(samples["reclaimable_bytes"], 1.0/mib)},
 			{"debt", at, scaled(samples["debt_bytes"], 1.0/mib)},
 		}},
 		"write-amplification.svg": {"Bytes of data files written since the start", "commits", "MiB", []line{
@@ -69,7 +71,8 @@ func charts(commits, samples table) map[string]chart {
 			{"commits", at, scaled(samples["written_bytes"], 1.0/mib)},
 		}},
 		"memory.svg": {"Memory of the process", "commits", "MiB", []line{
-			{"resident", at, scaled(samples["rss_bytes"], 1.0/mib)}, {"Go heap", at, scaled(samples["heap_bytes"], 1.0/mib)},
+			{"resident", at, scaled(samples["rss_bytes"], 1.0/mib)},
+			{"Go heap", at, scaled(samples["heap_bytes"], 1.0/mib)},
 			{"key index on disk", at, scaled(samples["index_disk_bytes"], 1.0/mib)},
 		}},
 	}
