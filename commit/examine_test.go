@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,184 +11,71 @@ import (
 	"cdcd/capture"
 	"cdcd/table"
 	"cdcd/table/datafile"
+	"cdcd/table/tabletest"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
-	"github.com/apache/iceberg-go/table/dv"
 )
 
-// reader reads snapshots without anything of what writes them but the codecs. It keeps
-// what it has read: the objects of a store never change.
+// reader judges what snapshots show.
 type reader struct {
-	w         *world
-	lists     map[string][]iceberg.ManifestFile
-	manifests map[string][]iceberg.ManifestEntry
-	vectors   map[string]*dv.RoaringPositionBitmap
-	files     map[string][]stored
-	right     map[int64]bool // snapshots that were compared, and written by no one else since
-}
-
-// stored is a row of a data file.
-type stored struct {
-	id    int64
-	val   string
-	rowID int64 // negative: by its place
+	*tabletest.Snapshots
+	w     *world
+	right map[int64]bool // snapshots that were compared, and written by no one else since
 }
 
 func newReader(w *world) *reader {
-	return &reader{w, map[string][]iceberg.ManifestFile{}, map[string][]iceberg.ManifestEntry{}, map[string]*dv.RoaringPositionBitmap{}, map[string][]stored{}, map[int64]bool{}}
+	return &reader{tabletest.NewSnapshots(w.store), w, map[int64]bool{}}
 }
 
 // of gives a reader of another world that has the same objects and more.
 func (r *reader) of(w *world) *reader {
-	return &reader{w, maps.Clone(r.lists), maps.Clone(r.manifests), maps.Clone(r.vectors), maps.Clone(r.files), maps.Clone(r.right)}
+	return &reader{r.Of(w.store), w, maps.Clone(r.right)}
 }
 
-// entries gives the live data files and deletion vectors of a snapshot.
-func (r *reader) entries(s *icetable.Snapshot) (data []iceberg.DataFile, vectors map[string]iceberg.DataFile, err error) {
-	io := r.w.store.IO(context.Background())
-	manifests, err := r.list(s)
-	if err != nil {
-		return nil, nil, violation{"I9", err.Error()}
+// violationOf names the invariant that an error of reading shows to be broken.
+func violationOf(err error) error {
+	switch {
+	case errors.Is(err, tabletest.ErrListing):
+		return violation{"I13", err.Error()}
+	case errors.Is(err, tabletest.ErrAbsent):
+		return violation{"I9", err.Error()}
 	}
-	vectors = map[string]iceberg.DataFile{}
-	live := map[string]bool{}
-	for _, m := range manifests {
-		if r.manifests[m.FilePath()] == nil {
-			list := []iceberg.ManifestEntry{}
-			for e, err := range m.Entries(io, true) {
-				if err != nil {
-					return nil, nil, violation{"I9", err.Error()}
-				}
-				list = append(list, e)
-			}
-			r.manifests[m.FilePath()] = list
-		}
-		for _, e := range r.manifests[m.FilePath()] {
-			d := e.DataFile()
-			if m.ManifestContent() == iceberg.ManifestContentData {
-				if live[d.FilePath()] {
-					return nil, nil, violation{"I13", "a data file is listed twice"}
-				}
-				live[d.FilePath()] = true
-				data = append(data, d)
-				continue
-			}
-			of := *d.ReferencedDataFile()
-			if vectors[of] != nil {
-				return nil, nil, violation{"I13", "a data file has two deletion vectors"}
-			}
-			vectors[of] = d
-		}
-	}
-	for of := range vectors {
-		if !live[of] {
-			return nil, nil, violation{"I13", "a deletion vector names a file that is not live"}
-		}
-	}
-	return data, vectors, nil
-}
-
-// list gives the manifests of a snapshot, whose list must be there, read before or not.
-func (r *reader) list(s *icetable.Snapshot) ([]iceberg.ManifestFile, error) {
-	io := r.w.store.IO(context.Background())
-	if r.lists[s.ManifestList] == nil {
-		manifests, err := s.Manifests(io)
-		r.lists[s.ManifestList] = manifests
-		return manifests, err
-	}
-	f, err := io.Open(s.ManifestList)
-	if err != nil {
-		return nil, err
-	}
-	return r.lists[s.ManifestList], f.Close()
-}
-
-// vector gives the deleted positions of a data file.
-func (r *reader) vector(d iceberg.DataFile) (*dv.RoaringPositionBitmap, error) {
-	if d == nil {
-		return nil, nil
-	}
-	bits := r.vectors[d.FilePath()]
-	if bits == nil {
-		var err error
-		if bits, err = dv.ReadDV(r.w.store.IO(context.Background()), d); err != nil {
-			return nil, violation{"I9", err.Error()}
-		}
-		r.vectors[d.FilePath()] = bits
-	}
-	return bits, nil
+	return err
 }
 
 // rows gives the rows of a member's snapshot.
 func (r *reader) rows(s *icetable.Snapshot) (map[int64]string, error) {
-	data, vectors, err := r.entries(s)
+	rows, err := r.Rows(s)
 	if err != nil {
-		return nil, err
+		return nil, violationOf(err)
 	}
 	out, ids := map[int64]string{}, map[int64]bool{}
-	for _, d := range data {
-		rows, err := r.file(d)
-		if err != nil {
-			return nil, err
+	for _, row := range rows {
+		if _, twice := out[row.Key]; twice {
+			return nil, violation{"I12", fmt.Sprintf("key %d is live twice", row.Key)}
 		}
-		gone, err := r.vector(vectors[d.FilePath()])
-		if err != nil {
-			return nil, err
+		if ids[row.ID] {
+			return nil, violation{"lineage", fmt.Sprintf("two rows have the row id %d", row.ID)}
 		}
-		for i, row := range rows {
-			if gone != nil && gone.Contains(uint64(i)) {
-				continue
-			}
-			id := row.rowID
-			if id < 0 {
-				id = *d.FirstRowID() + int64(i)
-			}
-			if _, twice := out[row.id]; twice {
-				return nil, violation{"I12", fmt.Sprintf("key %d is live twice", row.id)}
-			}
-			if ids[id] {
-				return nil, violation{"lineage", fmt.Sprintf("two rows have the row id %d", id)}
-			}
-			out[row.id], ids[id] = row.val, true
-		}
+		out[row.Key], ids[row.ID] = row.Val, true
 	}
 	return out, nil
 }
 
-// file reads a member's data file.
-func (r *reader) file(d iceberg.DataFile) ([]stored, error) {
-	if rows := r.files[d.FilePath()]; rows != nil {
-		return rows, nil
-	}
-	rows := []stored{}
-	err := r.visit(d, 2, func(rec arrow.RecordBatch, ids *array.Int64) {
-		keys, vals := rec.Column(0).(*array.Int64), rec.Column(1).(*array.String)
-		for i := range keys.Len() {
-			row := stored{id: keys.Value(i), val: strings.Clone(vals.Value(i)), rowID: -1}
-			if ids != nil && ids.IsValid(i) {
-				row.rowID = ids.Value(i)
-			}
-			rows = append(rows, row)
-		}
-	})
-	r.files[d.FilePath()] = rows
-	return rows, err
-}
-
 // visit reads the first columns of a data file.
-func (r *reader) visit(d iceberg.DataFile, columns int, visit func(rec arrow.RecordBatch, ids *array.Int64)) error {
+func (r *reader) visit(d iceberg.DataFile, columns int, visit func(rec arrow.RecordBatch)) error {
 	fields := make([]int, columns)
 	for i := range fields {
 		fields[i] = i + 1
 	}
 	rows := int64(0)
 	err := datafile.ReadKeys(context.Background(), r.w.store.IO(context.Background()), d.FilePath(), fields, memory.DefaultAllocator,
-		func(rec arrow.RecordBatch, _ int64, ids *array.Int64) error {
+		func(rec arrow.RecordBatch, _ int64, _ *array.Int64) error {
 			rows += rec.NumRows()
-			visit(rec, ids)
+			visit(rec)
 			return nil
 		})
 	if err == nil && rows != d.Count() {
@@ -201,18 +89,19 @@ func (r *reader) visit(d iceberg.DataFile, columns int, visit func(rec arrow.Rec
 
 // records reads the control table.
 func (r *reader) records(s *icetable.Snapshot) ([]record, error) {
-	data, vectors, err := r.entries(s)
+	l, err := r.List(s)
 	if err != nil {
-		return nil, err
+		return nil, violationOf(err)
 	}
 	var out []record
-	for _, d := range data {
-		gone, err := r.vector(vectors[d.FilePath()])
+	for _, e := range l.Files {
+		d := e.DataFile()
+		gone, err := r.Vector(l.Vectors[d.FilePath()])
 		if err != nil {
-			return nil, err
+			return nil, violationOf(err)
 		}
 		var all []record
-		if err := r.visit(d, columnOwner+1, func(rec arrow.RecordBatch, _ *array.Int64) { all = appendRecords(all, rec) }); err != nil {
+		if err := r.visit(d, columnOwner+1, func(rec arrow.RecordBatch) { all = appendRecords(all, rec) }); err != nil {
 			return nil, err
 		}
 		for i, rec := range all {

@@ -1,21 +1,14 @@
 package tabletest
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"cdcd/table"
-	"cdcd/table/datafile"
 	"cdcd/table/fileio"
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
-	"github.com/apache/iceberg-go/table/dv"
 	"github.com/google/uuid"
 )
 
@@ -74,26 +67,6 @@ func toMain(s *icetable.Snapshot) []icetable.Update {
 		icetable.NewAddSnapshotUpdate(s),
 		icetable.NewSetSnapshotRefUpdate(icetable.MainBranch, s.SnapshotID, icetable.BranchRef, 0, 0, 0),
 	}
-}
-
-// Compact rewrites all live rows into one file, as another program's compaction does: with
-// their row ids and without a Mark.
-func (f Foreign) Compact(ctx context.Context) error {
-	meta, now, err := f.load(ctx)
-	if err != nil {
-		return err
-	}
-	c := compaction{Foreign: f, meta: meta, snapshot: next(meta, icetable.OpReplace)}
-	if err := c.read(ctx, now); err != nil {
-		return err
-	}
-	if len(c.old) == 0 {
-		return ErrNothingToDo
-	}
-	if err := c.write(ctx); err != nil {
-		return err
-	}
-	return f.commit(ctx, toMain(c.snapshot)...)
 }
 
 // Expire drops all snapshots but main's and those with a ref.
@@ -192,138 +165,4 @@ func (f Foreign) Evolve(ctx context.Context) error {
 	s := meta.CurrentSchema()
 	fields := append(s.Fields(), iceberg.NestedField{ID: meta.LastColumnID() + 1, Name: "foreign", Type: iceberg.PrimitiveTypes.Int32})
 	return f.commit(ctx, icetable.NewAddSchemaUpdate(iceberg.NewSchemaWithIdentifiers(s.ID+1, s.IdentifierFieldIDs, fields...)), icetable.NewSetCurrentSchemaUpdate(-1))
-}
-
-// compaction is a compaction under way.
-type compaction struct {
-	Foreign
-	meta     icetable.Metadata
-	snapshot *icetable.Snapshot // that it makes
-	old      []iceberg.ManifestEntry
-	columns  [][]arrow.Array // pieces of each column, of live rows
-	ids      []int64
-}
-
-// read collects the live rows of a snapshot.
-func (c *compaction) read(ctx context.Context, s *icetable.Snapshot) error {
-	io := c.Store.IO(ctx)
-	manifests, err := s.Manifests(io)
-	if err != nil {
-		return err
-	}
-	gone := map[string]*dv.RoaringPositionBitmap{}
-	for _, m := range manifests {
-		for e, err := range m.Entries(io, true) {
-			if err != nil {
-				return err
-			}
-			if m.ManifestContent() == iceberg.ManifestContentData {
-				c.old = append(c.old, e)
-				continue
-			}
-			if gone[*e.DataFile().ReferencedDataFile()], err = dv.ReadDV(io, e.DataFile()); err != nil {
-				return err
-			}
-		}
-	}
-	for _, e := range c.old {
-		if err := c.readFile(ctx, e.DataFile(), gone[e.DataFile().FilePath()]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *compaction) readFile(ctx context.Context, d iceberg.DataFile, gone *dv.RoaringPositionBitmap) error {
-	var fields []int
-	for _, f := range c.meta.CurrentSchema().Fields() {
-		fields = append(fields, f.ID)
-	}
-	if c.columns == nil {
-		c.columns = make([][]arrow.Array, len(fields))
-	}
-	return datafile.ReadKeys(ctx, c.Store.IO(ctx), d.FilePath(), fields, memory.DefaultAllocator, func(rec arrow.RecordBatch, base int64, ids *array.Int64) error {
-		for i := range rec.NumRows() {
-			if gone != nil && gone.Contains(uint64(base+i)) {
-				continue
-			}
-			for k, column := range rec.Columns() {
-				c.columns[k] = append(c.columns[k], array.NewSlice(column, i, i+1))
-			}
-			id := *d.FirstRowID() + base + i
-			if ids != nil && ids.IsValid(int(i)) {
-				id = ids.Value(int(i))
-			}
-			c.ids = append(c.ids, id)
-		}
-		return nil
-	})
-}
-
-// write makes data file, manifest and list.
-func (c *compaction) write(ctx context.Context) error {
-	io := c.Store.IO(ctx)
-	prefix := fmt.Sprintf("%s/data/foreign-%s", c.meta.Location(), uuid.New())
-	var content bytes.Buffer
-	w, err := iceberg.NewManifestWriter(c.meta.Version(), &content, c.meta.PartitionSpec(), c.meta.CurrentSchema(), c.snapshot.SnapshotID)
-	if err != nil {
-		return err
-	}
-	if len(c.ids) > 0 {
-		file, err := c.dataFile(io, prefix+".parquet")
-		if err != nil {
-			return err
-		}
-		if err := w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &c.snapshot.SnapshotID, nil, nil, file)); err != nil {
-			return err
-		}
-	}
-	for _, e := range c.old {
-		if err := w.Delete(e); err != nil {
-			return err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	manifest, err := w.ToManifestFile(prefix+"-m0.avro", int64(content.Len()))
-	if err != nil {
-		return err
-	}
-	if err := io.WriteFile(prefix+"-m0.avro", content.Bytes()); err != nil {
-		return err
-	}
-	return c.list(io, prefix+"-list.avro", manifest)
-}
-
-func (c *compaction) dataFile(io fileio.IO, path string) (iceberg.DataFile, error) {
-	layout, err := datafile.NewLayout(c.meta.CurrentSchema(), c.meta.PartitionSpec(), c.meta.Version(), datafile.DefaultCompression())
-	if err != nil {
-		return nil, err
-	}
-	columns := make([]arrow.Array, len(c.columns))
-	for i, pieces := range c.columns {
-		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-			return nil, err
-		}
-	}
-	return layout.Write(io, path, columns, c.ids, nil)
-}
-
-func (c *compaction) list(io fileio.IO, path string, manifest iceberg.ManifestFile) error {
-	var content bytes.Buffer
-	s := c.snapshot
-	w, err := iceberg.NewManifestListWriterV3(&content, s.SnapshotID, s.SequenceNumber, *s.FirstRowID, s.ParentSnapshotID)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(w.AddManifests([]iceberg.ManifestFile{manifest}), w.Close()); err != nil {
-		return err
-	}
-	rows := *w.NextRowID() - *s.FirstRowID
-	s.ManifestList, s.AddedRows = path, &rows
-	s.Summary.Properties = iceberg.Properties{
-		"total-records": fmt.Sprint(len(c.ids)), "total-data-files": fmt.Sprint(manifest.AddedDataFiles()), "total-delete-files": "0", "total-position-deletes": "0",
-	}
-	return io.WriteFile(path, content.Bytes())
 }
