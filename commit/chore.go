@@ -58,6 +58,11 @@ func (p *Pipeline) ask(ctx context.Context, c chore) (choreResult, error) {
 	case r := <-c.reply:
 		return r, r.err
 	case <-p.ended:
+	}
+	select {
+	case r := <-c.reply: // before the end
+		return r, r.err
+	default:
 		return choreResult{}, errNoChores
 	}
 }

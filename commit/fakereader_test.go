@@ -1,0 +1,88 @@
+package commit
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"cdcd/capture"
+)
+
+// fakeReader reads ranges of the visible state.
+type fakeReader struct{ server *fakeServer }
+
+func (r *fakeReader) Close() {}
+
+func (r *fakeReader) ids(name string, within capture.Range) []int64 {
+	var out []int64
+	for id := range r.server.state(name, r.server.visible) {
+		if inRange(id, within) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func inRange(id int64, within capture.Range) bool {
+	bound := func(b capture.Bound) int64 {
+		n, err := strconv.ParseInt(b[0], 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		return n
+	}
+	return (len(within.After) == 0 || id > bound(within.After)) && (len(within.UpTo) == 0 || id <= bound(within.UpTo))
+}
+
+func (r *fakeReader) Bound(_ context.Context, t *capture.Table, within capture.Range, rows int) (capture.Bound, bool, error) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	ids := r.ids(t.Name.Table, within)
+	if len(ids) < rows {
+		return within.UpTo, true, nil
+	}
+	b := capture.Bound{strconv.FormatInt(ids[rows-1], 10)}
+	return b, slices.Equal(b, within.UpTo), nil
+}
+
+// Read reads as the real reader does: it waits until what was delivered is visible, reads,
+// and only then asks for the position, which may be behind what it saw by then.
+func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture.Range, after capture.Position) (*capture.Chunk, error) {
+	for !r.sees(after) {
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	s := r.server
+	s.mu.Lock()
+	var cs []change
+	state := s.state(c.Table.Name.Table, s.visible)
+	for _, id := range r.ids(c.Table.Name.Table, within) {
+		v := state[id]
+		cs = append(cs, change{c.Table.Name.Table, id, &v})
+	}
+	high, fits := s.position(s.visible), s.fits
+	s.mu.Unlock()
+	if fits > 0 && len(cs) > fits {
+		return nil, &capture.TooLarge{Table: c.Table.Name, Rows: fits + 1}
+	}
+	if err := pause(ctx, time.Duration(s.random(3))*time.Millisecond); err != nil {
+		return nil, err
+	}
+	chunk := &capture.Chunk{Range: within, High: high}
+	if len(cs) > 0 {
+		chunk.Batch = fakeBatch(c.Table, cs, s.mem)
+		for i := range chunk.Batch.Ops {
+			chunk.Batch.Ops[i] = capture.OpLoad
+		}
+	}
+	return chunk, nil
+}
+
+func (r *fakeReader) sees(p capture.Position) bool {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.server.position(r.server.visible).Covers(p)
+}
