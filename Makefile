@@ -17,13 +17,13 @@ build: ## build bin/cdcd, one static binary
 test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
 
 unit: ## unit tests only: a few minutes, nothing to install
-	CDCD_SCHEDULES=5960 go test -timeout 20m ./...
+	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
 
 test-long: ## every schedule of faults in memory, and 2,000 random ones
 	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
 
-mutants: ## the schedules of faults notice each rule of the protocol that is left out
-	go test -tags mutant -count=1 -run '^(TestMutants|TestFaultsDoc)$$' ./commit ./compaction -v
+mutants: ## schedules of faults, and orders of maintenance, notice each rule of the protocol that is left out
+	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v
 
 servers:
 	integration/servers/db-server install mysql97 mariadb118
@@ -56,7 +56,7 @@ $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CDCD_SCHEDULES=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
+	CDCD_SCHEDULES=40 CDCD_SEEDS=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each

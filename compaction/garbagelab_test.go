@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"cdcd/capture"
@@ -31,24 +30,37 @@ const (
 	testInterval = time.Hour
 )
 
+// truth is what a table has to have, by key.
+type truth map[int64]*row
+
+// row is a row as it should be. It is in every truth from the commit on that wrote it.
+type row struct {
+	val     string
+	id      int64 // negative: not seen yet
+	written int64 // the sequence number of the commit; 0: not landed yet
+}
+
 // lab is a table in memory, with its committer, other programs and a collector.
 type lab struct {
-	t       fatal
-	dir     string
-	cat     *tabletest.Memory
-	store   *tabletest.Store
-	cfg     table.Config
-	name    table.Name
-	table   *table.Table
-	foreign tabletest.Foreign
-	fence   int64
-	epoch   int64
-	now     time.Time
-	flying  []string
-	c       *Collector
+	t        fatal
+	dir      string
+	cat      *tabletest.Memory
+	store    *tabletest.Store
+	cfg      table.Config
+	name     table.Name
+	table    *table.Table
+	foreign  tabletest.Foreign
+	reader   *tabletest.Snapshots
+	fence    int64
+	epoch    int64
+	now      time.Time
+	flying   []string
+	c        *Collector
+	timeline int64
+	grace    time.Duration
 	// model is what the table has, shown what each snapshot showed when it was made.
-	model map[int64]string
-	shown map[int64]map[int64]string
+	model truth
+	shown map[int64]truth
 	// expired are the snapshots that another program dropped, oldest first.
 	expired []icetable.Snapshot
 }
@@ -65,9 +77,10 @@ func newLab(t fatal) *lab {
 	}
 	l := &lab{
 		t: t, dir: dir, cat: tabletest.NewMemory("/lake", tabletest.Faults{}), store: tabletest.NewStore(), name: table.Name{Namespace: "shop", Table: "orders"},
-		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), model: map[int64]string{}, shown: map[int64]map[int64]string{},
+		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), timeline: 1, grace: testGrace,
+		model: truth{}, shown: map[int64]truth{},
 	}
-	l.cat.Files = l.store
+	l.cat.Files, l.reader = l.store, tabletest.NewSnapshots(l.store)
 	l.cfg = table.Config{
 		Catalog: l.cat, Store: l.store, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: memory.DefaultAllocator, Now: time.Now,
 		Intents: "file:///lake/_cdcd/p/intent",
@@ -138,7 +151,7 @@ func (l *lab) openCollector(fence int64) {
 	l.t.Helper()
 	var err error
 	l.c, err = NewCollector(CollectorConfig{
-		Tables: l.cfg, Dir: filepath.Join(l.dir, "garbage"), Fence: fence, Grace: testGrace, Interval: testInterval,
+		Tables: l.cfg, Dir: filepath.Join(l.dir, "garbage"), Fence: fence, Grace: l.grace, Interval: testInterval,
 		InFlight: func() []string { return l.flying }, Now: func() time.Time { return l.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	l.must(err)
@@ -161,7 +174,7 @@ type change struct {
 type attempt struct {
 	a     *table.Attempt
 	d     *table.Delta
-	model map[int64]string
+	model truth
 }
 
 // prepare uploads all of a commit.
@@ -169,22 +182,35 @@ func (l *lab) prepare(changes ...change) attempt {
 	l.t.Helper()
 	ctx := context.Background()
 	l.epoch++
+	d, model := l.build(changes)
+	a, err := l.table.Prepare(ctx, d, l.mark())
+	l.must(err)
+	return attempt{a, d, model}
+}
+
+// build makes the Delta of an epoch.
+func (l *lab) build(changes []change) (*table.Delta, truth) {
+	l.t.Helper()
 	build := l.table.Build(l.fence, l.epoch)
 	model := maps.Clone(l.model)
 	if len(changes) > 0 {
 		b := l.batch(changes, model)
 		defer b.Release()
-		l.must(build.Add(ctx, []*capture.Batch{b}))
+		l.must(build.Add(context.Background(), []*capture.Batch{b}))
 	}
-	at, err := capture.ParsePosition(capture.MySQL, fmt.Sprintf("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-%d", l.epoch))
-	l.must(err)
-	d := build.Delta()
-	a, err := l.table.Prepare(ctx, d, table.Mark{Pipeline: "p", Timeline: 1, Fence: l.fence, Epoch: l.epoch, Position: at, Load: table.Load{Complete: true}})
-	l.must(err)
-	return attempt{a, d, model}
+	return build.Delta(), model
 }
 
-func (l *lab) batch(changes []change, model map[int64]string) *capture.Batch {
+// mark is the Mark of the present epoch.
+func (l *lab) mark() table.Mark {
+	l.t.Helper()
+	at, err := capture.ParsePosition(capture.MySQL, fmt.Sprintf("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-%d", l.epoch))
+	l.must(err)
+	return table.Mark{Pipeline: "p", Timeline: l.timeline, Fence: l.fence, Epoch: l.epoch, Position: at, Load: table.Load{Complete: true}}
+}
+
+// batch makes changes, and makes them in the model. A key that was there keeps its row id.
+func (l *lab) batch(changes []change, model truth) *capture.Batch {
 	l.t.Helper()
 	source := testSource()
 	schema, err := capture.ArrowSchema(&source.Table, capture.TypeOptions{}, false)
@@ -203,7 +229,11 @@ func (l *lab) batch(changes []change, model map[int64]string) *capture.Batch {
 			op = capture.OpUpdate
 		}
 		if c.val != "" {
-			model[c.id] = c.val
+			id := int64(-1)
+			if was := l.model[c.id]; was != nil {
+				id = was.id
+			}
+			model[c.id] = &row{val: c.val, id: id}
 		}
 		b.Field(0).(*array.Int64Builder).Append(c.id)
 		b.Field(1).(*array.StringBuilder).Append(c.val)
@@ -218,9 +248,18 @@ func (l *lab) offer(p attempt) {
 	l.t.Helper()
 	h, err := table.Swap(context.Background(), l.cfg, p.a)
 	l.must(err)
+	l.landed(h, p.model)
 	l.must(l.table.Advance(context.Background(), p.a, p.d, h))
-	l.model = p.model
-	l.shown[h.Snapshot] = p.model
+}
+
+// landed notes what the table has from a commit on.
+func (l *lab) landed(h *table.Head, model truth) {
+	for _, r := range model {
+		if r.written == 0 {
+			r.written = h.Sequence
+		}
+	}
+	l.model, l.shown[h.Snapshot] = model, model
 }
 
 func (l *lab) commit(changes ...change) {
@@ -303,68 +342,8 @@ func (l *lab) tryCollect() (GarbageReport, error) {
 // outlast collects until every grace is over.
 func (l *lab) outlast() (removed int) {
 	l.t.Helper()
-	for range testGrace/testInterval + 2 {
+	for range l.grace/testInterval + 2 {
 		removed += l.collect().Removed
 	}
 	return removed
-}
-
-// files gives what of a kind is in the store: files of our names below the table.
-func (l *lab) files() map[string]bool {
-	out := map[string]bool{}
-	for _, path := range l.store.Names() {
-		if _, ours := table.ParseFileName(base(path)); ours {
-			out[path] = true
-		}
-	}
-	return out
-}
-
-// check reads every retained snapshot that is known, whose rows must be what they were.
-func (l *lab) check() {
-	l.t.Helper()
-	h := l.head()
-	for snapshot, want := range l.shown {
-		if !h.Retains(snapshot) {
-			continue
-		}
-		got, err := l.rows(h, snapshot)
-		if err != nil {
-			l.t.Fatalf("snapshot %d: %v", snapshot, err)
-		}
-		if !maps.Equal(got, want) {
-			l.t.Fatalf("snapshot %d: %v, want %v", snapshot, got, want)
-		}
-	}
-}
-
-func (l *lab) rows(h *table.Head, snapshot int64) (map[int64]string, error) {
-	records, err := h.Scan(context.Background(), table.ScanOptions{Snapshot: snapshot})
-	if err != nil {
-		return nil, err
-	}
-	out := map[int64]string{}
-	for rec, err := range records {
-		if err != nil {
-			return nil, err
-		}
-		for i := range int(rec.NumRows()) {
-			out[rec.Column(0).(*array.Int64).Value(i)] = strings.Clone(rec.Column(1).(*array.String).Value(i))
-		}
-		rec.Release()
-	}
-	return out, nil
-}
-
-// unnamed gives the files of our names that no snapshot names.
-func (l *lab) unnamed() (out []string) {
-	l.t.Helper()
-	reach, err := table.NewReacher(l.cfg).Reach(context.Background(), l.name)
-	l.must(err)
-	for path := range l.files() {
-		if !reach.Names(base(path)) {
-			out = append(out, path)
-		}
-	}
-	return out
 }

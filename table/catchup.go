@@ -186,7 +186,7 @@ func (h *Head) version() keyindex.Version {
 // the history does not reach back so far, the version is older than what is retained; but it
 // may then be of a history that main was set back from.
 func (h *Head) follows(v keyindex.Version) bool {
-	if v.Snapshot == 0 {
+	if v.Snapshot == 0 || mutated("nofollows") {
 		return true
 	}
 	oldest := h.meta.CurrentSnapshot()

@@ -21,3 +21,5 @@ func mutantUpdates(updates []icetable.Update) []icetable.Update { return updates
 func mutantMark(icetable.Metadata, iceberg.Properties) (Mark, error) { return Mark{}, nil }
 
 func mutantCleanUp(context.Context, Config, *Attempt) {}
+
+func mutantLineage(_, _ []int64) {}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"cdcd/capture"
+	"cdcd/table/keyindex"
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
 )
@@ -95,5 +96,12 @@ func mutantCleanUp(ctx context.Context, cfg Config, a *Attempt) {
 			s := reflect.ValueOf(u).Elem().FieldByName("Snapshot").Interface().(*icetable.Snapshot)
 			_ = cfg.store().Remove(ctx, s.ManifestList)
 		}
+	}
+}
+
+// mutantLineage leaves the last row without lineage.
+func mutantLineage(rowIDs, sequences []int64) {
+	if mutated("nolineage") {
+		rowIDs[len(rowIDs)-1], sequences[len(sequences)-1] = keyindex.ImplicitRowID, keyindex.ImplicitRowID
 	}
 }

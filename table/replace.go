@@ -34,6 +34,9 @@ func (m *move) to(pos uint64) (out uint64, ok bool) {
 	if m.seen.Contains(p) {
 		return 0, false
 	}
+	if mutated("norank") {
+		return uint64(m.Start) + pos, true
+	}
 	return uint64(m.Start) + pos - uint64(m.seen.Rank(p)), true
 }
 
@@ -54,6 +57,9 @@ func (t *Table) replace(rw *Rewrite) (*Delta, error) {
 	late, left := dv.NewRoaringPositionBitmap(), int64(0) // rows that are live in the inputs now
 	for _, in := range rw.Inputs {
 		f := t.content.files[in.Path]
+		if f == nil && mutated("landgone") {
+			continue
+		}
 		if f == nil || f.rows != in.Rows || f.firstRowID != in.FirstRowID {
 			return nil, fmt.Errorf("%w: %s", ErrOutdated, in.Path)
 		}
@@ -69,7 +75,7 @@ func (t *Table) replace(rw *Rewrite) (*Delta, error) {
 		r.removed[in.Path] = true
 		r.moves = append(r.moves, m)
 	}
-	if n := late.Cardinality(); left != rw.Rows-n {
+	if n := late.Cardinality(); left != rw.Rows-n && !mutated("landgone") {
 		return nil, fmt.Errorf("%w: %d rows are live in the inputs, %d in the output", ErrCorrupt, left, rw.Rows-n)
 	}
 	if rw.Output == nil {
@@ -116,6 +122,9 @@ func (t *Table) redirect(r *replacement) error {
 		return nil
 	}
 	t.setNumber(t.content.files[r.output])
+	if mutated("noredirect") {
+		return nil
+	}
 	var rs []keyindex.Redirect
 	for _, m := range r.moves {
 		rs = append(rs, keyindex.Redirect{

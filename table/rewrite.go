@@ -196,6 +196,7 @@ func (w *rewriter) append(in surveyed, rows *datafile.Rows, kept []byte) error {
 		refs = append(refs, rowset.Ref{Row: int32(i)})
 		rowIDs = append(rowIDs, valueOr(rows.RowIDs, i, in.firstRowID+pos))
 		sequences = append(sequences, valueOr(rows.Sequences, i, in.file.Sequence))
+		mutantLineage(rowIDs, sequences)
 	}
 	if len(refs) == 0 {
 		return nil
