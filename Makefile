@@ -20,7 +20,7 @@ unit: ## unit tests only: a few minutes, nothing to install
 	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
 
 test-long: ## every schedule of faults in memory, and 2,000 random ones
-	go test -count=1 -timeout 120m -run '^Test(Random)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
+	go test -count=1 -timeout 120m -run '^Test(Random|Rewrite)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
 
 mutants: ## schedules of faults, and orders of maintenance, notice each rule of the protocol that is left out
 	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v

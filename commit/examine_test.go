@@ -159,7 +159,7 @@ func (r *reader) history(name string, meta icetable.Metadata) error {
 			continue
 		}
 		epoch := p[keyOfFence] + " " + p["cdcd.epoch"]
-		if p["added-records"] != "" || p["added-dvs"] != "" {
+		if s.Summary.Operation != icetable.OpReplace && (p["added-records"] != "" || p["added-dvs"] != "") {
 			if written[epoch] {
 				return violation{"I1", "an epoch was written twice"}
 			}

@@ -26,6 +26,8 @@ type schedule struct {
 	cuts   int  // how the daemons cut epochs: each in another way than the one before it
 	loose  bool // the catalog gives out sequence numbers itself: only what is asserted refuses a commit
 	traces bool // every call is noted
+	// rewrites has the daemons rewrite the files of their tables all the time.
+	rewrites bool
 }
 
 // fault is what becomes of one call, and who else acts beside it.
@@ -83,6 +85,9 @@ func (s schedule) String() string {
 		}
 	}
 	fmt.Fprintf(&b, "; wiped %v, cuts %d, loose %v", s.wiped, s.cuts, s.loose)
+	if s.rewrites {
+		b.WriteString(", rewrites")
+	}
 	return b.String()
 }
 

@@ -107,6 +107,9 @@ func (w *world) checkStep(name string, before, after icetable.Metadata) {
 		w.violated("I6", "%s: a commit lands that was made on another snapshot than main's", name)
 	}
 	w.checkGrowth(name, before, now)
+	if now.Summary.Operation == icetable.OpReplace {
+		w.note(event{object: name, what: "rewrite: landed"})
+	}
 }
 
 // checkGrowth compares the position with the newest one before it.

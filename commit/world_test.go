@@ -304,6 +304,9 @@ func (w *world) run(ctx context.Context, lane int, grow func()) error {
 	grow()
 	end := w.server.end()
 	p.cfg.Until = &end
+	if w.plan.rewrites {
+		defer w.rewriteBeside(ctx, p)()
+	}
 	return p.Run(ctx, nil)
 }
 

@@ -172,9 +172,9 @@ func (m *maintenance) begin() {
 	m.t.Helper()
 	s, at := m.table.Survey(), moment{m.timeline, m.foreigns}
 	switch {
-	case m.held != nil:
+	case m.held != nil && m.maybe(3):
 		s, at, m.held = m.held, m.heldAt, nil
-	case m.maybe(3):
+	case m.held == nil && m.maybe(3):
 		m.held, m.heldAt = s, at
 		return
 	}
