@@ -93,11 +93,13 @@ func (t *Table) replace(rw *Rewrite) (*Delta, error) {
 // was read, and gives the number of rows that are live in it.
 func (t *Table) lateDeletes(m *move, f *dataFile, late *bitmap) (live int64, err error) {
 	now, err := t.content.bits(f)
-	if err != nil || now == nil {
-		if m.seen.Len() > 0 {
-			err = errors.Join(err, fmt.Errorf("%w: rows of %s are live again", ErrOutdated, f.path))
-		}
-		return f.rows, err
+	switch {
+	case err != nil:
+		return 0, err
+	case now == nil && m.seen.Len() > 0:
+		return 0, fmt.Errorf("%w: rows of %s are live again", ErrOutdated, f.path)
+	case now == nil:
+		return f.rows, nil
 	}
 	known := uint32(0)
 	for pos := range now.Positions() {

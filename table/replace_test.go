@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"cdcd/capture"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table/dv"
 	"pgregory.net/rapid"
 )
@@ -216,3 +218,32 @@ func TestReplaceRefuses(t *testing.T) {
 		t.Errorf("the same rewrite again: %v", err)
 	}
 }
+
+// TestReplaceReadsVectors has a vector that cannot be read: that is no reason to throw a rewrite
+// away.
+func TestReplaceReadsVectors(t *testing.T) {
+	l := newRewriteLab(t, memory.DefaultAllocator)
+	s := l.table.Survey()
+	r, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, s.Epoch)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.table.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	l.open() // with no vector read
+	for _, f := range l.table.content.files {
+		if f.deleted != nil {
+			f.deleted.bits = nil
+			f.deleted.entry = goneEntry{f.deleted.entry}
+		}
+	}
+	if _, err := l.table.Replace(r); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrOutdated) {
+		t.Errorf("%v", err)
+	}
+}
+
+// goneEntry is an entry whose file is not there.
+type goneEntry struct{ iceberg.ManifestEntry }
+
+func (g goneEntry) DataFile() iceberg.DataFile { return goneFile{g.ManifestEntry.DataFile()} }
