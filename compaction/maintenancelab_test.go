@@ -174,6 +174,11 @@ func (m *maintenance) begin() {
 	switch {
 	case m.held != nil && m.maybe(3):
 		s, at, m.held = m.held, m.heldAt, nil
+		if m.maybe(3) { // its files may be garbage by now
+			m.expireByOthers()
+			m.tidy()
+			m.tidy()
+		}
 	case m.held == nil && m.maybe(3):
 		m.held, m.heldAt = s, at
 		return

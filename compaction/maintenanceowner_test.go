@@ -98,6 +98,9 @@ func (m *maintenance) rewind() {
 	m.hit("rewound")
 	m.tellIndex("abandoned")
 	m.checkMain()
+	for range kept {
+		m.finish(lands)
+	}
 }
 
 // tellIndex notes what became of an index.
