@@ -116,7 +116,7 @@ type maintainer struct {
 }
 
 // conflict is what Spark and Trino say where replication was faster.
-var conflict = regexp.MustCompile(`CommitFailed|Cannot commit|conflict|main has moved|leads from main`)
+var conflict = regexp.MustCompile(`CommitFailed|Cannot commit|conflict|main has moved|leads from main|could not be found in the latest snapshot`)
 
 // call runs a procedure, again where it lost against replication.
 func (m *maintainer) call(t testing.TB, sql string) map[string]string {

@@ -55,7 +55,7 @@ func (r *runCmd) Run(ctx context.Context, c console, flags *cli) (err error) {
 
 // limitMemory keeps the heap so far below the limit that all else of the process fits in.
 func limitMemory(c config.Config) {
-	const heapShare = 80 // percent
+	const heapShare = 70 // percent: the key index is mapped, and the runtime has some of its own
 	debug.SetMemoryLimit(int64(c.Memory.Limit) / 100 * heapShare)
 }
 
