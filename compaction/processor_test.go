@@ -8,11 +8,11 @@ import (
 
 // TestComputed counts the work of the function, and not what it waits for.
 func TestComputed(t *testing.T) {
-	busy := computed(func() { work(50 * time.Millisecond) })
+	busy := computed(func() { toil(50 * time.Millisecond) })
 	waited := make(chan struct{})
 	idle := computed(func() {
 		go func() {
-			work(50 * time.Millisecond)
+			toil(50 * time.Millisecond)
 			close(waited)
 		}()
 		<-waited
@@ -22,8 +22,8 @@ func TestComputed(t *testing.T) {
 	}
 }
 
-// work computes until the calling thread has done so for a while.
-func work(d time.Duration) {
+// toil computes until the calling thread has done so for a while.
+func toil(d time.Duration) {
 	var sum [sha256.Size]byte
 	computed(func() {
 		for began := threadTime(); threadTime()-began < d; {
