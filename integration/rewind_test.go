@@ -64,8 +64,12 @@ func TestRewind(t *testing.T) {
 	}
 	p.stop()
 	cuts := p.cuts()
-	cut := fmt.Sprint(cuts[len(cuts)-6])
-	if plan := p.rewind("--to-cut", cut, "--dry-run"); plan.Done || len(plan.Withdrawn) != 5 || len(plan.Tables) != 3 {
+	behind := min(5, len(cuts)-1) // the busier the tables, the fewer are retained
+	if behind < 2 {
+		t.Fatalf("%d cuts are retained", len(cuts))
+	}
+	cut := fmt.Sprint(cuts[len(cuts)-1-behind])
+	if plan := p.rewind("--to-cut", cut, "--dry-run"); plan.Done || len(plan.Withdrawn) != behind || len(plan.Tables) != 3 {
 		t.Errorf("%+v", plan)
 	}
 	if f := p.run("rewind", "--to-cut", "999999"); f.code != 78 {
