@@ -16,7 +16,13 @@ import (
 // where the file has one, else nil. visit must not keep what it is given.
 func ReadKeys(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator,
 	visit func(record arrow.RecordBatch, base int64, rowIDs *array.Int64) error,
-) (err error) {
+) error {
+	return Read(ctx, fs, path, ids, mem, func(rows *Rows) error { return visit(rows.Record, rows.Base, rows.RowIDs) })
+}
+
+// Read walks the columns with the given field ids of a data file. visit must not keep what it is
+// given.
+func Read(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator, visit func(*Rows) error) (err error) {
 	r, err := OpenReader(ctx, fs, path, ids, mem)
 	if err != nil {
 		return err
@@ -30,7 +36,7 @@ func ReadKeys(ctx context.Context, fs iceio.IO, path string, ids []int, mem memo
 		if err != nil {
 			return err
 		}
-		err = visit(rows.Record, rows.Base, rows.RowIDs)
+		err = visit(rows)
 		rows.Release()
 		if err != nil {
 			return err

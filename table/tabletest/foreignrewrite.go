@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"cdcd/table/datafile"
 	"cdcd/table/fileio"
@@ -97,7 +96,7 @@ func (c *compaction) read(ctx context.Context, s *icetable.Snapshot, chosen func
 	return nil
 }
 
-func (c *compaction) readFile(ctx context.Context, e iceberg.ManifestEntry, gone *dv.RoaringPositionBitmap) (err error) {
+func (c *compaction) readFile(ctx context.Context, e iceberg.ManifestEntry, gone *dv.RoaringPositionBitmap) error {
 	var fields []int
 	for _, f := range c.meta.CurrentSchema().Fields() {
 		fields = append(fields, f.ID)
@@ -105,22 +104,10 @@ func (c *compaction) readFile(ctx context.Context, e iceberg.ManifestEntry, gone
 	if c.columns == nil {
 		c.columns = make([][]arrow.Array, len(fields))
 	}
-	r, err := datafile.OpenReader(ctx, c.Store.IO(ctx), e.DataFile().FilePath(), fields, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	for {
-		rows, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return datafile.Read(ctx, c.Store.IO(ctx), e.DataFile().FilePath(), fields, memory.DefaultAllocator, func(rows *datafile.Rows) error {
 		c.take(e, rows, gone)
-		rows.Release()
-	}
+		return nil
+	})
 }
 
 // take takes the live ones of some rows, with what they inherit.

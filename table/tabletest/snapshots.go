@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 
@@ -188,26 +187,17 @@ func (r *Snapshots) Rows(s *icetable.Snapshot) ([]Row, error) {
 }
 
 // file reads a data file.
-func (r *Snapshots) file(d iceberg.DataFile) (_ []Row, err error) {
+func (r *Snapshots) file(d iceberg.DataFile) ([]Row, error) {
 	if rows, ok := r.rows[d.FilePath()]; ok {
 		return rows, nil
 	}
-	f, err := datafile.OpenReader(context.Background(), r.store.IO(context.Background()), d.FilePath(), []int{1, 2}, memory.DefaultAllocator)
+	var out []Row
+	err := datafile.Read(context.Background(), r.store.IO(context.Background()), d.FilePath(), []int{1, 2}, memory.DefaultAllocator, func(rows *datafile.Rows) error {
+		out = appendRows(out, rows)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	var out []Row
-	for {
-		rows, err := f.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
-		}
-		out = appendRows(out, rows)
-		rows.Release()
 	}
 	if int64(len(out)) != d.Count() {
 		return nil, fmt.Errorf("%w: %d rows of %d in %s", ErrAbsent, len(out), d.Count(), d.FilePath())
