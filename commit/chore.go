@@ -131,7 +131,7 @@ func (l *loop) startReplace(ctx context.Context, g *errgroup.Group, m *member, r
 		began := time.Now()
 		ld, err := l.p.committer.replace(ctx, m, rw)
 		w := work{replace: &replaceWork{landing: ld}, took: time.Since(began)}
-		if errors.As(err, new(notOffered)) || errors.Is(err, table.ErrOutdated) {
+		if errors.As(err, new(notOffered)) {
 			w.replace.refused = err
 		} else {
 			w.err = err

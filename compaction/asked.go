@@ -48,11 +48,7 @@ func (c *Compactor) Compact(ctx context.Context, a Asked) iter.Seq2[Step, error]
 
 // take rewrites one group as fast as it can.
 func (c *Compactor) take(ctx context.Context, s *table.Survey, g Group, at *Step) error {
-	pace, err := NewPacer(1, c.cfg.Clock)
-	if err != nil {
-		return err
-	}
-	rw, err := c.rewrite(ctx, s, g, pace)
+	rw, err := c.rewrite(ctx, s, g, 1)
 	switch {
 	case errors.Is(err, table.ErrOutdated): // who was faster has rewritten them
 		at.Done++

@@ -121,10 +121,7 @@ func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error)
 	if len(groups) == 0 || c.cfg.Idle {
 		return false, nil
 	}
-	pace, err := NewPacer(c.cfg.Share, c.cfg.Clock)
-	if err == nil {
-		_, err = c.rewrite(ctx, survey, groups[0], pace)
-	}
+	_, err = c.rewrite(ctx, survey, groups[0], c.cfg.Share)
 	if errors.Is(err, table.ErrOutdated) {
 		return true, nil
 	}
@@ -154,7 +151,7 @@ func (c *Compactor) note(s *table.Survey) []Group {
 	groups := Plan(s.Files, p)
 	st := c.state(s.Name)
 	c.mu.Lock()
-	st.debt = Measure(s.Files, p)
+	st.debt = measure(s.Files, groups, p)
 	if st.looked = 0; len(groups) == 0 || c.cfg.Idle {
 		st.looked = s.Snapshot
 	}
@@ -177,8 +174,13 @@ func (c *Compactor) watch(n table.Name, s *state) {
 	}
 }
 
-// rewrite rewrites a group and lands it. One rewrite at a time is under way.
-func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, pace *Pacer) (*table.Rewrite, error) {
+// rewrite rewrites a group within a share of the time and lands it. One rewrite at a time is under
+// way.
+func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, share float64) (*table.Rewrite, error) {
+	pace, err := NewPacer(share, c.cfg.Clock)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case c.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -188,7 +190,6 @@ func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, pace 
 	stem := table.NewStem(c.cfg.Fence, s.Epoch)
 	j := c.begin(&job{name: s.Name, group: g, pace: pace}, stem)
 	var rw *table.Rewrite
-	var err error
 	j.computed = computed(func() {
 		rw, err = s.Rewrite(ctx, g.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
 	})

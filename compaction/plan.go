@@ -225,7 +225,10 @@ type Debt struct {
 }
 
 // Measure gives the debt of a table.
-func Measure(files []table.LiveFile, p Policy) Debt {
+func Measure(files []table.LiveFile, p Policy) Debt { return measure(files, Plan(files, p), p) }
+
+// measure is Measure where the plan for the files is known.
+func measure(files []table.LiveFile, plan []Group, p Policy) Debt {
 	d := Debt{Files: len(files)}
 	for _, f := range files {
 		d.Rows += f.Rows
@@ -238,7 +241,7 @@ func Measure(files []table.LiveFile, p Policy) Debt {
 			d.DeleteFiles++
 		}
 	}
-	for _, g := range Plan(files, p) {
+	for _, g := range plan {
 		d.Pending += g.Read
 	}
 	return d

@@ -63,7 +63,7 @@ func (x *compactCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	bar := newProgressBar(c.err)
 	defer bar.finish()
-	last := compactReport{Error: "the daemon has ended"}
+	last := compactReport{Error: daemonEnded}
 	for line, err := range (client{cfg.Control.Socket}).stream(ctx, "/compact", body) {
 		if err != nil {
 			return err
@@ -78,10 +78,10 @@ func (x *compactCmd) Run(ctx context.Context, c console, flags *cli) error {
 		bar.draw(last.progress(x.Table), last.percent())
 	}
 	bar.finish()
+	if last.Error == "" && last.Done < last.Groups {
+		last.Error = daemonEnded
+	}
 	switch {
-	case last.Error == "" && last.Done < last.Groups:
-		last.Error = "the daemon has ended"
-		fallthrough
 	case last.Error != "":
 		return coded{exitLater, fmt.Errorf("after %d of %d rewrites, which stay: %s", last.Done, last.Groups, last.Error)}
 	case x.JSON:
@@ -89,6 +89,9 @@ func (x *compactCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	return last.print(c.out, x.Table)
 }
+
+// daemonEnded is why an answer is not whole.
+const daemonEnded = "the daemon has ended"
 
 // percent is the share of the rewrites that is done, that of the one under way included.
 func (r compactReport) percent() int {

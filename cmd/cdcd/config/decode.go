@@ -102,11 +102,7 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, f field) {
 // section decodes a mapping. One that is null, since all its keys are commented out, sets
 // nothing.
 func (d *decoder) section(path string, at Place, n *yaml.Node, v reflect.Value) {
-	if isNull(n) {
-		return
-	}
-	if n.Kind != yaml.MappingNode {
-		d.report(at, path, "want keys and values, have %s", kindName(n))
+	if !d.isMapping(path, at, n) {
 		return
 	}
 	fields := fieldsOf(v.Type())
@@ -170,13 +166,21 @@ func (d *decoder) list(path string, at Place, n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// texts decodes a mapping whose keys are not cdcd's to say. Its values are texts.
-func (d *decoder) texts(path string, at Place, n *yaml.Node, v reflect.Value) {
+// isMapping reports whether there are keys to decode, and tells where something else stands.
+func (d *decoder) isMapping(path string, at Place, n *yaml.Node) bool {
 	if isNull(n) {
-		return
+		return false
 	}
 	if n.Kind != yaml.MappingNode {
 		d.report(at, path, "want keys and values, have %s", kindName(n))
+		return false
+	}
+	return true
+}
+
+// texts decodes a mapping whose keys are not cdcd's to say. Its values are texts.
+func (d *decoder) texts(path string, at Place, n *yaml.Node, v reflect.Value) {
+	if !d.isMapping(path, at, n) {
 		return
 	}
 	if len(n.Content) > 0 {
