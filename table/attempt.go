@@ -2,7 +2,6 @@ package table
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,7 +46,8 @@ type assembly struct {
 	names   *namer
 	id      int64
 	objects []object
-	vectors map[string]iceberg.DataFile // new deletion vectors, by data file
+	version int                         // of the format, after it
+	vectors map[string]iceberg.DataFile // new delete files, by data file
 	bits    map[string]*bitmap          // their positions
 	removed map[string]bool             // data files that go
 	plan    *manifestPlan
@@ -58,10 +58,9 @@ type assembly struct {
 
 // tally counts what a commit adds and removes, for the summary.
 type tally struct {
-	addedFiles, addedRows, addedBytes          int64
-	addedVectors, addedPositions, vectorBytes  int64
-	goneVectors, gonePositions, goneVectorSize int64
-	goneFiles, goneRows, goneBytes             int64
+	addedFiles, addedRows, addedBytes int64
+	added, gone                       deleteCount
+	goneFiles, goneRows, goneBytes    int64
 }
 
 // newSnapshotID makes an id that nobody else will: 63 random bits.
@@ -76,10 +75,11 @@ func newSnapshotID() int64 {
 	return int64(v &^ (1 << 63))
 }
 
-// assemble builds the objects of a commit in memory.
-func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
+// assemble builds the objects of a commit in memory, for a table that is of the given format
+// version then.
+func assemble(h *Head, c *content, d *Delta, m Mark, version int) (*assembly, error) {
 	a := &assembly{
-		head: h, parent: h.meta.CurrentSnapshot(), content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(),
+		head: h, parent: h.meta.CurrentSnapshot(), content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(), version: version,
 		vectors: map[string]iceberg.DataFile{}, bits: map[string]*bitmap{}, written: map[string][]byte{},
 	}
 	added := map[string]int32{}
@@ -104,7 +104,7 @@ func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
 		a.tally.goneRows += f.rows
 		a.tally.goneBytes += f.bytes
 	}
-	touched := slices.Sorted(maps.Keys(d.deletes))
+	touched := a.touched()
 	for _, path := range touched {
 		if err := a.buildVector(path); err != nil {
 			return nil, err
@@ -114,8 +114,14 @@ func assemble(h *Head, c *content, d *Delta, m Mark) (*assembly, error) {
 	return a, nil
 }
 
-// buildVector makes the new deletion vector of one data file: the positions it had and
-// the new ones.
+// touched gives the data files that get a delete file, in order.
+func (a *assembly) touched() []string {
+	out := slices.AppendSeq(a.content.loose(), maps.Keys(a.delta.deletes))
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(path string) bool { return a.removed[path] })
+}
+
+// buildVector makes the new delete file of one data file: the positions it had and the new ones.
 func (a *assembly) buildVector(path string) error {
 	all := dv.NewRoaringPositionBitmap()
 	rows, spec := int64(0), int32(0)
@@ -134,33 +140,23 @@ func (a *assembly) buildVector(path string) error {
 	} else {
 		return fmt.Errorf("%w: positions deleted in %s, which is not live", ErrCorrupt, path)
 	}
-	all.Or(a.delta.deletes[path])
+	if more := a.delta.deletes[path]; more != nil {
+		all.Or(more)
+	}
 	if all.Cardinality() > rows {
 		return fmt.Errorf("%w: %d positions deleted of %d rows in %s", ErrCorrupt, all.Cardinality(), rows, path)
 	}
-	w := dv.NewDVWriter(a, a.specByID)
-	w.Load(path, all, spec, partition)
-	files, err := w.Flush(context.Background(), a.names.vector())
+	file, err := a.deleteFile(path, all, spec, partition)
 	if err != nil {
 		return err
 	}
-	a.vectors[path], a.bits[path] = files[0], all
-	a.tally.addedVectors++
-	a.tally.addedPositions += files[0].Count()
-	a.tally.vectorBytes += vectorSize(files[0])
+	a.vectors[path], a.bits[path] = file, all
+	a.tally.added.add(file)
 	return nil
 }
 
 func (a *assembly) specByID(id int32) *iceberg.PartitionSpec {
 	return a.head.meta.PartitionSpecByID(int(id))
-}
-
-// vectorSize is the size that a summary counts for a deletion vector.
-func vectorSize(f iceberg.DataFile) int64 {
-	if n := f.ContentSizeInBytes(); n != nil {
-		return *n
-	}
-	return f.FileSizeBytes()
 }
 
 // The library writes vectors through a file system; the assembly is one that keeps them.
@@ -184,7 +180,7 @@ func (a *assembly) Remove(string) error { return errors.ErrUnsupported }
 // manifest writes one manifest.
 func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(w *manifest.Writer) error) (iceberg.ManifestFile, error) {
 	var buf bytes.Buffer
-	w, err := manifest.NewWriter(&buf, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, kind)
+	w, err := manifest.NewWriter(&buf, a.version, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -255,8 +251,8 @@ func (a *assembly) mergeData(w *manifest.Writer, from []iceberg.ManifestFile) er
 	return nil
 }
 
-// fillDeletes writes a group of vectors: replaced ones as deleted and added, those of files that
-// go as deleted, others as they were, and those of files that had none.
+// fillDeletes writes a group of delete files: replaced ones as deleted and added, those of files that
+// go and strays as deleted, others as they were, and those of files that had none.
 func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 	add := func(path string) error {
 		return w.Add(a.vectors[path])
@@ -265,6 +261,12 @@ func (a *assembly) fillDeletes(w *manifest.Writer, g *deleteGroup) error {
 		for _, path := range slices.Sorted(maps.Keys(m.live)) {
 			old := a.content.files[path].deleted.entry
 			if err := a.listVector(w, path, old, add); err != nil {
+				return err
+			}
+		}
+		for _, e := range m.strays {
+			a.tally.gone.add(e.DataFile())
+			if err := w.Delete(e); err != nil {
 				return err
 			}
 		}
@@ -286,26 +288,35 @@ func (a *assembly) listVector(w *manifest.Writer, path string, old iceberg.Manif
 	case mutated("twodvs") && !gone:
 		return errors.Join(w.Existing(old), add(path))
 	}
-	a.tally.goneVectors++
-	a.tally.gonePositions += old.DataFile().Count()
-	a.tally.goneVectorSize += vectorSize(old.DataFile())
+	a.tally.gone.add(old.DataFile())
 	if gone {
 		return w.Delete(old)
 	}
 	return errors.Join(w.Delete(old), add(path))
 }
 
-// writeList builds a manifest list and tells how many row ids the snapshot takes.
-func writeList(names *namer, id, sequence, firstRow int64, parent *int64, manifests []iceberg.ManifestFile) (object, int64, error) {
+// writeList builds a manifest list and gives the row ids that the snapshot takes, nil in a
+// version without.
+func writeList(version int, path string, id, sequence, firstRow int64, parent *int64, manifests []iceberg.ManifestFile) (object, *int64, error) {
 	var buf bytes.Buffer
-	w, err := iceberg.NewManifestListWriterV3(&buf, id, sequence, firstRow, parent)
+	var w *iceberg.ManifestListWriter
+	var err error
+	if version >= versionVectors {
+		w, err = iceberg.NewManifestListWriterV3(&buf, id, sequence, firstRow, parent)
+	} else {
+		w, err = iceberg.NewManifestListWriterV2(&buf, id, sequence, parent)
+	}
 	if err != nil {
-		return object{}, 0, err
+		return object{}, nil, err
 	}
 	if err := errors.Join(w.AddManifests(manifests), w.Close()); err != nil {
-		return object{}, 0, err
+		return object{}, nil, err
 	}
-	return object{names.list(id), buf.Bytes()}, *w.NextRowID() - firstRow, nil
+	if w.NextRowID() == nil {
+		return object{path, buf.Bytes()}, nil, nil
+	}
+	rows := *w.NextRowID() - firstRow
+	return object{path, buf.Bytes()}, &rows, nil
 }
 
 // summary renders the snapshot's summary: Iceberg's counters and the Mark.
@@ -316,9 +327,10 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 	}
 	t := a.tally
 	for key, n := range map[string]int64{
-		"added-data-files": t.addedFiles, "added-records": t.addedRows, "added-delete-files": t.addedVectors, "added-dvs": t.addedVectors,
-		"removed-delete-files": t.goneVectors, "removed-dvs": t.goneVectors, "added-position-deletes": t.addedPositions,
-		"removed-position-deletes": t.gonePositions, "added-files-size": t.addedBytes + t.vectorBytes, "removed-files-size": t.goneBytes + t.goneVectorSize,
+		"added-data-files": t.addedFiles, "added-records": t.addedRows, "added-delete-files": t.added.all(), "added-dvs": t.added.vectors,
+		"added-position-delete-files": t.added.files, "added-position-deletes": t.added.positions, "added-files-size": t.addedBytes + t.added.bytes,
+		"removed-delete-files": t.gone.all(), "removed-dvs": t.gone.vectors, "removed-position-delete-files": t.gone.files,
+		"removed-position-deletes": t.gone.positions, "removed-files-size": t.goneBytes + t.gone.bytes,
 		"deleted-data-files": t.goneFiles, "deleted-records": t.goneRows,
 	} {
 		if n != 0 {
@@ -326,9 +338,9 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 		}
 	}
 	for key, change := range map[string]int64{
-		"total-records": t.addedRows - t.goneRows, "total-data-files": t.addedFiles - t.goneFiles, "total-delete-files": t.addedVectors - t.goneVectors,
-		"total-files-size":       t.addedBytes + t.vectorBytes - t.goneBytes - t.goneVectorSize,
-		"total-position-deletes": t.addedPositions - t.gonePositions, "total-equality-deletes": 0,
+		"total-records": t.addedRows - t.goneRows, "total-data-files": t.addedFiles - t.goneFiles, "total-delete-files": t.added.all() - t.gone.all(),
+		"total-files-size":       t.addedBytes + t.added.bytes - t.goneBytes - t.gone.bytes,
+		"total-position-deletes": t.added.positions - t.gone.positions, "total-equality-deletes": 0,
 	} {
 		p[key] = strconv.FormatInt(counter(previous, key)+change, 10)
 	}
@@ -338,7 +350,7 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 // operation names what the snapshot does, in the specification's words.
 func (a *assembly) operation() icetable.Operation {
 	switch {
-	case a.delta.replaces != nil:
+	case a.delta.replaces != nil, a.delta.Empty() && len(a.vectors) > 0:
 		return icetable.OpReplace
 	case len(a.vectors) == 0:
 		return icetable.OpAppend

@@ -35,7 +35,9 @@ func (t *Table) catchUp(ctx context.Context) error {
 			missing = append(missing, f)
 		}
 	}
-	slices.SortFunc(missing, func(a, b *dataFile) int { return cmp.Compare(a.firstRowID, b.firstRowID) })
+	slices.SortFunc(missing, func(a, b *dataFile) int {
+		return cmp.Or(cmp.Compare(a.firstRowID, b.firstRowID), cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.path, b.path))
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	readers := t.keyReaders(missing)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"cdcd/table/datafile"
 	"cdcd/table/manifest"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
@@ -22,24 +23,28 @@ type dataFile struct {
 	spec       int32
 	rows       int64
 	bytes      int64
-	firstRowID int64
+	firstRowID int64       // firstRowUnknown where it has none
 	sequence   int64       // of its rows that have none of their own
 	partition  map[int]any // by the spec's field ids
 	manifest   string      // that lists it
 	deleted    *deletion   // nil: no row is
 }
 
-// deletion is the one deletion vector of a data file.
+// deletion is what is deleted of a data file: its one delete file, or what strays delete.
 type deletion struct {
-	entry    iceberg.ManifestEntry // with explicit sequence numbers
+	entry    iceberg.ManifestEntry // with explicit sequence numbers; nil: the positions are to be written
 	manifest string                // that lists it
-	bits     *bitmap               // all deleted positions; nil until needed
+	rows     int64
+	bits     *bitmap // all deleted positions; nil until needed
 }
 
-// deleteManifest is a manifest of deletion vectors.
+func (d *deletion) isVector() bool { return d.entry != nil && isVector(d.entry.DataFile()) }
+
+// deleteManifest is a manifest of delete files.
 type deleteManifest struct {
-	file iceberg.ManifestFile
-	live map[string]bool // the data files whose vectors it lists
+	file   iceberg.ManifestFile
+	live   map[string]bool         // the data files whose delete files it lists
+	strays []iceberg.ManifestEntry // that it lists beside those
 }
 
 // content is what a table's current snapshot is made of. It belongs to exactly one
@@ -49,6 +54,7 @@ type content struct {
 	files   map[string]*dataFile
 	data    []iceberg.ManifestFile     // in the order of the manifest list
 	deletes map[string]*deleteManifest // by path
+	noRows  bool                       // a data file has no row ids
 	sums    Stats                      // of the files, kept up with them: a commit may not cost their number
 }
 
@@ -102,9 +108,12 @@ func loadContentOf(ctx context.Context, h *Head, s *icetable.Snapshot) (*content
 		}
 	}
 	for _, m := range deletes { // after the data files that they name
-		if err := eachEntry(fs, m, c.addDeletion); err != nil {
+		if err := eachEntry(fs, m, c.takeDeletes); err != nil {
 			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
+	}
+	if err := c.readStrays(); err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name, err)
 	}
 	return c, nil
 }
@@ -155,11 +164,14 @@ func (c *content) addFile(m iceberg.ManifestFile, e manifest.Entry) error {
 	if c.files[d.FilePath()] != nil {
 		return fmt.Errorf("%w: data file %s is listed twice", ErrCorrupt, d.FilePath())
 	}
-	if e.FirstRowID == nil {
-		return fmt.Errorf("%w: data file %s has no first row id", ErrCorrupt, d.FilePath())
+	first := int64(firstRowUnknown) // as in version 2, and until the first commit in version 3
+	if e.FirstRowID != nil {
+		first = *e.FirstRowID
+	} else {
+		c.noRows = true
 	}
 	c.files[d.FilePath()] = &dataFile{
-		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: *e.FirstRowID,
+		path: d.FilePath(), spec: d.SpecID(), rows: d.Count(), bytes: d.FileSizeBytes(), firstRowID: first,
 		sequence: e.SequenceNum(), partition: d.Partition(), manifest: m.FilePath(),
 	}
 	c.sums.Files++
@@ -168,29 +180,14 @@ func (c *content) addFile(m iceberg.ManifestFile, e manifest.Entry) error {
 	return nil
 }
 
-func (c *content) addDeletion(m iceberg.ManifestFile, e manifest.Entry) error {
-	d := e.DataFile()
-	ref := d.ReferencedDataFile()
-	if d.ContentType() != iceberg.EntryContentPosDeletes || d.FileFormat() != iceberg.PuffinFile || ref == nil {
-		return fmt.Errorf("%w: delete file %s is no deletion vector", ErrForeignShape, d.FilePath())
-	}
-	f := c.files[*ref]
-	switch {
-	case f == nil:
-		return fmt.Errorf("%w: the deletion vector %s is of a file that is not live", ErrCorrupt, d.FilePath())
-	case f.deleted != nil:
-		return fmt.Errorf("%w: two deletion vectors for %s", ErrCorrupt, *ref)
-	}
-	f.deleted = &deletion{entry: e.ManifestEntry, manifest: m.FilePath()}
-	c.sums.DeleteFiles++
-	c.sums.DeletedRows += d.Count()
+// listing gives the delete manifest, which is new where nothing of it is known.
+func (c *content) listing(m iceberg.ManifestFile) *deleteManifest {
 	dm := c.deletes[m.FilePath()]
 	if dm == nil {
 		dm = &deleteManifest{file: m, live: map[string]bool{}}
 		c.deletes[m.FilePath()] = dm
 	}
-	dm.live[*ref] = true
-	return nil
+	return dm
 }
 
 // bits gives the deleted positions of a file, nil where there are none. They must not be
@@ -200,7 +197,7 @@ func (c *content) bits(f *dataFile) (*bitmap, error) {
 		return nil, nil
 	}
 	if f.deleted.bits == nil {
-		b, err := readVector(c.fs, f.deleted.entry.DataFile())
+		b, err := readDeletes(c.fs, f.deleted.entry.DataFile())
 		if err != nil {
 			return nil, err
 		}
@@ -243,20 +240,34 @@ func (c *content) follow(a *Attempt) error {
 			return err
 		}
 	}
+	for path, m := range was {
+		if c.deletes[path] == nil {
+			c.sums.DeleteFiles -= len(m.strays)
+		}
+	}
 	return nil
 }
 
-// removeFile drops a data file and its vector.
+// removeFile drops a data file and its delete file.
 func (c *content) removeFile(path string) {
 	f := c.files[path]
 	c.sums.Files--
 	c.sums.Rows -= f.rows
 	c.sums.Bytes -= f.bytes
-	if f.deleted != nil {
-		c.sums.DeleteFiles--
-		c.sums.DeletedRows -= f.deleted.entry.DataFile().Count()
-	}
+	c.undelete(f)
 	delete(c.files, path)
+}
+
+// undelete takes what is deleted of a data file out of the sums.
+func (c *content) undelete(f *dataFile) {
+	if f.deleted == nil {
+		return
+	}
+	if f.deleted.entry != nil {
+		c.sums.DeleteFiles--
+	}
+	c.sums.DeletedRows -= f.deleted.rows
+	f.deleted = nil
 }
 
 // eachWritten walks the live entries of a manifest that the attempt wrote; others are
@@ -278,24 +289,23 @@ func (c *content) placeFile(m iceberg.ManifestFile, e manifest.Entry) error {
 	return c.addFile(m, e)
 }
 
-// placeDeletion notes where a vector is listed now. Positions that are known are kept.
+// placeDeletion notes where a delete file is listed now. Positions that are known are kept.
 func (c *content) placeDeletion(m iceberg.ManifestFile, e manifest.Entry, known map[string]*bitmap) error {
-	ref := e.DataFile().ReferencedDataFile()
-	if ref == nil || c.files[*ref] == nil {
-		return fmt.Errorf("%w: a deletion vector of our own names no live file", ErrCorrupt)
+	of := datafile.Referenced(e.DataFile())
+	f := c.files[of]
+	if f == nil {
+		return fmt.Errorf("%w: a delete file of our own names no live file", ErrCorrupt)
 	}
-	f := c.files[*ref]
-	bits := known[*ref]
+	bits := known[of]
 	if bits == nil && f.deleted != nil {
 		bits = f.deleted.bits
 	}
-	if f.deleted != nil {
-		c.sums.DeleteFiles--
-		c.sums.DeletedRows -= f.deleted.entry.DataFile().Count()
-	}
-	f.deleted = nil
-	if err := c.addDeletion(m, e); err != nil {
+	c.undelete(f)
+	if err := c.takeDeletes(m, e); err != nil {
 		return err
+	}
+	if f.deleted == nil {
+		return fmt.Errorf("%w: a delete file of our own is not that of %s", ErrCorrupt, of)
 	}
 	f.deleted.bits = bits
 	return nil

@@ -133,7 +133,10 @@ func (b *Builder) rowID(e keyindex.Entry) int64 {
 	if b.own[e.File] != nil {
 		return -1
 	}
-	return b.t.byNumber[e.File].firstRowID + int64(e.Pos)
+	if first := b.t.byNumber[e.File].firstRowID; first >= 0 {
+		return first + int64(e.Pos)
+	}
+	return keyindex.ImplicitRowID // version 2 has no row ids
 }
 
 func (b *Builder) kill(e keyindex.Entry) {

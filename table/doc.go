@@ -27,17 +27,20 @@
 //
 // Everything a snapshot names is durable before the snapshot is offered to the catalog.
 //
-// At most one row a key is live in every snapshot; a data file has at most one deletion
-// vector, which names a live file; a deletion vector is alone in its Puffin file.
+// At most one row a key is live in every snapshot; a data file has at most one delete file,
+// which is of no other, names a live file, and holds all deleted positions: in version 3 a
+// deletion vector, alone in its Puffin file, before that a Parquet file of positions. What other
+// programs leave instead is replaced by the next commit of ours. A table that moves to version
+// 3 keeps its files of positions until their data files are touched.
 //
 // The key index is used only at a snapshot all of whose live files it covers.
 //
 // A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage"), unless the
 // table's [Storage] says otherwise, and when it is rewritten also its
-// _last_updated_sequence_number.
+// _last_updated_sequence_number. In version 2 it has neither.
 //
 // All rows of a data file are of the partition that its entry names, by the spec that the entry
-// names; a deletion vector is of the partition of its data file. Spec and configured properties
+// names; a delete file is of the partition of its data file. Spec and configured properties
 // are changed by [PrepareStorage] alone, never by a commit of rows.
 //
 // A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of

@@ -27,6 +27,7 @@ const (
 type Head struct {
 	Name     Name
 	UUID     uuid.UUID
+	Version  int   // of the table's format
 	Snapshot int64 // of main; 0: none
 	Fence    int64 // the number; 0: none
 	Schema   int   // id
@@ -49,7 +50,7 @@ func (h *Head) Begun() bool { return h.Snapshot != 0 }
 
 // Same reports that nothing that a commit depends on differs between two loads.
 func (h *Head) Same(o *Head) bool {
-	return h.UUID == o.UUID && h.Snapshot == o.Snapshot && h.Fence == o.Fence && h.Schema == o.Schema && h.Spec == o.Spec &&
+	return h.UUID == o.UUID && h.Version == o.Version && h.Snapshot == o.Snapshot && h.Fence == o.Fence && h.Schema == o.Schema && h.Spec == o.Spec &&
 		h.Sequence == o.Sequence && h.NextRow == o.NextRow
 }
 
@@ -68,7 +69,7 @@ func (h *Head) Rows() (total, deleted int64) {
 func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 	meta := t.Metadata()
 	h := &Head{
-		Name: n, UUID: meta.TableUUID(), Schema: meta.CurrentSchema().ID, Spec: meta.DefaultPartitionSpec(),
+		Name: n, UUID: meta.TableUUID(), Version: meta.Version(), Schema: meta.CurrentSchema().ID, Spec: meta.DefaultPartitionSpec(),
 		Sequence: meta.LastSequenceNumber(), NextRow: meta.NextRowID(), meta: meta, location: t.MetadataLocation(), store: cfg.store(),
 	}
 	props := meta.Properties()
@@ -78,8 +79,8 @@ func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 	case owner != cfg.Pipeline:
 		return nil, fmt.Errorf("%s: %w: %q", n, ErrOtherPipeline, owner)
 	}
-	if meta.Version() < 3 {
-		return nil, fmt.Errorf("%s: %w: format version %d", n, ErrForeignShape, meta.Version())
+	if h.Version < oldestVersion {
+		return nil, fmt.Errorf("%s: %w: format version %d", n, ErrForeignShape, h.Version)
 	}
 	var err error
 	if h.Source, err = parseSource(props[keySource]); err != nil {

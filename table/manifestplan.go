@@ -92,7 +92,7 @@ func (p *manifestPlan) planData(c *content, removed map[string]bool) {
 }
 
 // planDeletes groups the vectors to be written. Manifests that list a replaced vector, or one of
-// a removed file, must be rewritten; new vectors go where there is room, then into a half-empty manifest, then
+// a removed file, or strays, must be rewritten; new vectors go where there is room, then into a half-empty manifest, then
 // into new ones.
 func (p *manifestPlan) planDeletes(c *content, added map[string]int32, touched []string, removed map[string]bool) {
 	dirty := map[string]bool{}
@@ -101,13 +101,18 @@ func (p *manifestPlan) planDeletes(c *content, added map[string]int32, touched [
 			dirty[f.deleted.manifest] = true
 		}
 	}
+	for path, m := range c.deletes {
+		if len(m.strays) > 0 {
+			dirty[path] = true
+		}
+	}
 	fresh := map[int32][]string{}
 	for _, path := range touched {
 		f := c.files[path]
 		switch {
 		case f == nil:
 			fresh[added[path]] = append(fresh[added[path]], path)
-		case f.deleted == nil:
+		case f.deleted == nil || f.deleted.entry == nil:
 			fresh[f.spec] = append(fresh[f.spec], path)
 		default:
 			dirty[f.deleted.manifest] = true

@@ -29,7 +29,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 			previous = s.Summary.Properties
 		}
 	}
-	list, rows, err := writeList(a.names, a.id, h.Sequence+1, h.NextRow, parent, manifests)
+	list, rows, err := writeList(a.version, a.names.list(a.id), a.id, h.Sequence+1, h.NextRow, parent, manifests)
 	if err != nil {
 		return nil, fmt.Errorf("%s: build manifest list: %w", h.Name, err)
 	}
@@ -40,15 +40,18 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, err
 	}
-	schema, first := h.Schema, h.NextRow
+	schema := h.Schema
 	snapshot := &icetable.Snapshot{
 		SnapshotID: a.id, ParentSnapshotID: parent, SequenceNumber: h.Sequence + 1, TimestampMs: timestamp(h.meta, now),
-		ManifestList: list.path, SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
+		ManifestList: list.path, SchemaID: &schema, FirstRowID: firstRow(a.version, h), AddedRows: rows,
 		Summary: &icetable.Summary{Operation: a.operation(), Properties: summary},
 	}
 	updates, err := markUpdates(h, snapshot, a.mark)
 	if err != nil {
 		return nil, err
+	}
+	if a.version > h.Version {
+		updates = append([]icetable.Update{icetable.NewUpgradeFormatVersionUpdate(a.version)}, updates...)
 	}
 	if expired := a.expired(now); len(expired) > 0 {
 		updates = append(updates, icetable.NewRemoveSnapshotsUpdate(expired, false))
@@ -57,6 +60,15 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 		Head: h, Snapshot: a.id, requirements: requirements(h), updates: updates,
 		list: list.content, written: a.written, bits: a.bits, removed: a.removed,
 	}, nil
+}
+
+// firstRow is the first row id of a new snapshot, nil in a version without.
+func firstRow(version int, h *Head) *int64 {
+	if version < versionVectors {
+		return nil
+	}
+	first := h.NextRow
+	return &first
 }
 
 // mainSnapshot is the snapshot that main is on, nil where there is none.
@@ -132,10 +144,10 @@ func mainRetention(meta icetable.Metadata) retention {
 // summary holds the number. It takes the next sequence number, so that whatever was built
 // on the table before is refused by catalogs that check those.
 func fenceUpdates(h *Head, number int64, now time.Time) (*icetable.Snapshot, []icetable.Update) {
-	schema, first, rows := h.Schema, h.NextRow, int64(0)
+	schema := h.Schema
 	s := &icetable.Snapshot{
 		SnapshotID: newSnapshotID(), SequenceNumber: h.Sequence + 1, TimestampMs: timestamp(h.meta, now),
-		SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
+		SchemaID: &schema, FirstRowID: firstRow(h.Version, h),
 		Summary: &icetable.Summary{Operation: icetable.OpAppend, Properties: iceberg.Properties{
 			keyFence: strconv.FormatInt(number, 10), "total-records": "0", "total-data-files": "0", "total-delete-files": "0",
 			"total-files-size": "0", "total-position-deletes": "0", "total-equality-deletes": "0",
@@ -153,11 +165,11 @@ func fenceUpdates(h *Head, number int64, now time.Time) (*icetable.Snapshot, []i
 func prepareFence(ctx context.Context, h *Head, number int64, now time.Time) (*Attempt, error) {
 	names := newNamer(h.meta.Location(), number, 0)
 	s, updates := fenceUpdates(h, number, now)
-	list, _, err := writeList(names, s.SnapshotID, s.SequenceNumber, h.NextRow, nil, nil)
+	list, rows, err := writeList(h.Version, names.list(s.SnapshotID), s.SnapshotID, s.SequenceNumber, h.NextRow, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	s.ManifestList = list.path
+	s.ManifestList, s.AddedRows = list.path, rows
 	if err := upload(ctx, h.store, []object{list}); err != nil {
 		return nil, fmt.Errorf("%s: upload: %w", h.Name, err)
 	}

@@ -224,7 +224,7 @@ func (p *probe) prepare(ctx context.Context, t *trial) error {
 	}
 	t.id = newSnapshotID()
 	names := newNamer(p.meta.Location(), 0, 0)
-	list, rows, err := writeList(names, t.id, p.meta.LastSequenceNumber()+1, p.meta.NextRowID(), parent, nil)
+	list, rows, err := writeList(p.meta.Version(), names.list(t.id), t.id, p.meta.LastSequenceNumber()+1, p.meta.NextRowID(), parent, nil)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (p *probe) prepare(ctx context.Context, t *trial) error {
 	t.updates = []icetable.Update{
 		icetable.NewAddSnapshotUpdate(&icetable.Snapshot{
 			SnapshotID: t.id, ParentSnapshotID: parent, SequenceNumber: p.meta.LastSequenceNumber() + 1, TimestampMs: timestamp(p.meta, time.Now()),
-			ManifestList: list.path, SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
+			ManifestList: list.path, SchemaID: &schema, FirstRowID: &first, AddedRows: rows,
 			Summary: &icetable.Summary{Operation: icetable.OpAppend, Properties: iceberg.Properties{keyProbeText: probeText}},
 		}),
 		icetable.NewSetSnapshotRefUpdate(t.branch, t.id, icetable.BranchRef, forever, 0, 0),

@@ -18,6 +18,9 @@ type ScanOptions struct {
 	Lineage  bool  // add _row_id and _last_updated_sequence_number
 }
 
+// KeepsLineage reports whether the table keeps for every row when it was last updated.
+func (h *Head) KeepsLineage() bool { return h.Version >= versionVectors }
+
 // Scan reads the rows that a head shows, through the Iceberg library's reader: nothing of
 // it is used for writing. The caller releases each record.
 func (h *Head) Scan(ctx context.Context, o ScanOptions) (iter.Seq2[arrow.RecordBatch, error], error) {

@@ -60,7 +60,7 @@ func (t *Table) replace(rw *Rewrite) (*Delta, error) {
 		if f == nil && mutated("landgone") {
 			continue
 		}
-		if f == nil || f.rows != in.Rows || f.firstRowID != in.FirstRowID {
+		if f == nil || t.head.Version >= versionVectors && f.firstRowID < 0 || f.rows != in.Rows || f.firstRowID != in.FirstRowID {
 			return nil, fmt.Errorf("%w: %s", ErrOutdated, in.Path)
 		}
 		m := move{RewriteInput: in}

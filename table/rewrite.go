@@ -33,7 +33,7 @@ type RewriteInput struct {
 	Start      int64   // position in the output of its first row that was live
 	Seen       *bitmap // positions that were deleted; nil: none
 	Rows       int64   // deleted ones included
-	FirstRowID int64
+	FirstRowID int64   // negative: it has none
 }
 
 // Rewrite is a finished rewriting of data files into one. Nothing of it is committed.
@@ -194,7 +194,7 @@ func (w *rewriter) append(in surveyed, rows *datafile.Rows, kept []byte) error {
 			continue
 		}
 		refs = append(refs, rowset.Ref{Row: int32(i)})
-		rowIDs = append(rowIDs, valueOr(rows.RowIDs, i, in.firstRowID+pos))
+		rowIDs = append(rowIDs, valueOr(rows.RowIDs, i, in.rowID(pos)))
 		sequences = append(sequences, valueOr(rows.Sequences, i, in.file.Sequence))
 		mutantLineage(rowIDs, sequences)
 	}
@@ -215,6 +215,14 @@ func (w *rewriter) append(in surveyed, rows *datafile.Rows, kept []byte) error {
 		columns = taken
 	}
 	return w.to.Add(columns, rowIDs, sequences)
+}
+
+// rowID is the row id that the row at a position takes from its file, negative for none.
+func (in surveyed) rowID(pos int64) int64 {
+	if in.firstRowID < 0 {
+		return firstRowUnknown
+	}
+	return in.firstRowID + pos
 }
 
 // valueOr gives what a row inherits where its file does not say it.

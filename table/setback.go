@@ -34,7 +34,7 @@ func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark,
 	if err != nil {
 		return nil, err
 	}
-	a, err := assemble(h, c, &Delta{base: snapshot}, m)
+	a, err := assemble(h, c, &Delta{base: snapshot}, m, h.Version)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", h.Name, err)
 	}

@@ -44,7 +44,7 @@ const lineageOff = "off"
 func basicProperties() iceberg.Properties {
 	return iceberg.Properties{
 		"format-version":    "3",
-		"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read", "write.merge.mode": "merge-on-read",
+		"write.delete.mode": "merge-on-read", "write.update.mode": "merge-on-read", "write.merge.mode": "merge-on-read", "write.delete.granularity": "file",
 		"write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": fmt.Sprint(previousVersions),
 		"write.parquet.compression-codec": "zstd",
 	}

@@ -12,8 +12,6 @@ import (
 	"cdcd/table/fileio"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
-	iceio "github.com/apache/iceberg-go/io"
-	"github.com/apache/iceberg-go/table/dv"
 )
 
 // LiveFile is one data file of a snapshot, as planning sees it.
@@ -48,8 +46,8 @@ type surveyed struct {
 	file       LiveFile
 	firstRowID int64
 	partition  map[int]any
-	vector     iceberg.DataFile // nil: no row is deleted
-	bits       *bitmap          // of vector; nil where the table had no need of them yet
+	vector     iceberg.DataFile // the delete file; nil: it has none of its own
+	bits       *bitmap          // that are deleted; nil where the table had no need of them yet
 }
 
 // Survey gives what the table's current snapshot is made of. It reads nothing, and takes
@@ -68,8 +66,10 @@ func (t *Table) Survey() *Survey {
 			Path: f.path, Spec: f.spec, Partition: partitionText(f.partition), Rows: f.rows, Bytes: f.bytes, Sequence: f.sequence,
 		}}
 		if f.deleted != nil {
-			in.vector, in.bits = f.deleted.entry.DataFile(), f.deleted.bits
-			in.file.Deleted = in.vector.Count()
+			in.bits, in.file.Deleted = f.deleted.bits, f.deleted.rows
+			if f.deleted.entry != nil {
+				in.vector = f.deleted.entry.DataFile()
+			}
 		}
 		s.inputs[f.path], s.Files = in, append(s.Files, in.file)
 	}
@@ -94,17 +94,5 @@ func (s *Survey) deleted(ctx context.Context, in surveyed) (*bitmap, error) {
 	if in.vector == nil || in.bits != nil {
 		return in.bits, nil
 	}
-	return readVector(s.store.IO(ctx), in.vector)
-}
-
-// readVector reads a deletion vector.
-func readVector(fs iceio.IO, d iceberg.DataFile) (*bitmap, error) {
-	b, err := dv.ReadDV(fs, d)
-	if err != nil {
-		return nil, fmt.Errorf("read deletion vector %s: %w", d.FilePath(), err)
-	}
-	if b.Cardinality() != d.Count() {
-		return nil, fmt.Errorf("%w: deletion vector %s has %d positions, its entry says %d", ErrCorrupt, d.FilePath(), b.Cardinality(), d.Count())
-	}
-	return b, nil
+	return readDeletes(s.store.IO(ctx), in.vector)
 }

@@ -1,14 +1,13 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
+	"strconv"
 	"time"
 
-	"cdcd/capture"
 	"cdcd/table/datafile"
 	"cdcd/table/fileio"
 	"cdcd/table/keyindex"
@@ -28,6 +27,9 @@ type Config struct {
 	// Intents is where attempts are noted before they are offered to the catalog; "" for
 	// nowhere.
 	Intents string
+	// FormatVersion is of tables that are created, 3 where it is 0. A table of an older one is
+	// moved to it by the next commit; 0: it stays as it is.
+	FormatVersion int
 	// Repair loads tables also whose position is not to be had. Their heads say so.
 	Repair bool
 	Memory memory.Allocator
@@ -99,9 +101,14 @@ func Create(ctx context.Context, cfg Config, n Name, s Source, storage Storage, 
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		return nil, fmt.Errorf("create namespace %s: %w", n.Namespace, err)
 	}
+	version := cmp.Or(cfg.FormatVersion, versionVectors)
+	props["format-version"] = strconv.Itoa(version)
 	t, err := cfg.Catalog.CreateTable(ctx, n.identifier(), schema, catalog.WithLocation(location), catalog.WithPartitionSpec(&spec), catalog.WithProperties(props))
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", n, err)
+	}
+	if got := t.Metadata().Version(); got != version {
+		return nil, fmt.Errorf("create %s: %w: format version %d where %d was asked for", n, ErrForeignShape, got, version)
 	}
 	return newHead(n, t, cfg)
 }
@@ -114,46 +121,21 @@ const previousVersions = 50
 // head's snapshot, out of the data files where it has to.
 func Open(ctx context.Context, cfg Config, h *Head) (*Table, error) {
 	t := &Table{cfg: cfg, head: h, mem: cfg.Memory}
-	var err error
-	spec := h.meta.PartitionSpec()
-	packed, _ := datafile.CompressionOf(h.meta.Properties()) // what others have set there may be nonsense
-	if t.layout, err = datafile.NewLayout(h.meta.CurrentSchema(), spec, h.meta.Version(), packed); err != nil {
-		return nil, fmt.Errorf("%s: %w", h.Name, err)
-	}
-	if t.parts, err = newPartitioner(h.meta.CurrentSchema(), spec); err != nil {
-		return nil, fmt.Errorf("%s: %w", h.Name, err)
-	}
-	expected, err := capture.ArrowSchema(&h.Source.Table, h.Source.Options, h.Source.CommitTime)
-	if err != nil {
+	if err := t.lay(h); err != nil {
 		return nil, err
 	}
-	if err := t.layout.Check(expected); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrForeignShape, err)
-	}
+	var err error
 	if t.content, err = loadChecked(ctx, h); err != nil {
 		return nil, err
 	}
-	t.index, t.Discarded, err = keyindex.Open(filepath.Join(cfg.IndexDir, h.UUID.String()), indexIdentity(h), h.follows)
-	if err != nil {
-		return nil, fmt.Errorf("%s: open key index: %w", h.Name, err)
+	if err := t.openIndex(h); err != nil {
+		return nil, err
 	}
-	t.keys = rowset.NewEncoder(&h.Source.Table, t.index.Secret())
 	t.numberFiles()
 	if err := t.catchUp(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", h.Name, err), t.index.Abandon())
 	}
 	return t, nil
-}
-
-// indexIdentity names what an index is of: another table or other key columns make it
-// useless.
-func indexIdentity(h *Head) string {
-	var b strings.Builder
-	b.WriteString(h.UUID.String())
-	for _, c := range h.Source.Table.KeyColumns() {
-		fmt.Fprintf(&b, " %s %s", c.Name, c.SQLType())
-	}
-	return b.String()
 }
 
 // Name gives the table's name.
@@ -224,7 +206,7 @@ func (t *Table) Prepare(ctx context.Context, d *Delta, m Mark) (*Attempt, error)
 	if d.base != t.head.Snapshot {
 		return nil, fmt.Errorf("%s: %w", t.Name(), ErrMoved)
 	}
-	a, err := assemble(t.head, t.content, d, m)
+	a, err := assemble(t.head, t.content, d, m, max(t.head.Version, t.cfg.FormatVersion))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}
@@ -276,7 +258,16 @@ func (t *Table) Refresh(ctx context.Context, h *Head) error {
 	if err != nil {
 		return err
 	}
+	if err := t.lay(h); err != nil {
+		return err
+	}
+	was := t.head
 	t.head, t.content = h, c
+	if h.Version != was.Version {
+		if err := errors.Join(t.index.Abandon(), t.openIndex(h)); err != nil {
+			return err
+		}
+	}
 	t.numberFiles()
 	return t.catchUp(ctx)
 }
@@ -296,6 +287,9 @@ func (t *Table) Retag(ctx context.Context, h *Head) error {
 func (t *Table) Advance(ctx context.Context, a *Attempt, d *Delta, h *Head) error {
 	if h.Snapshot != a.Snapshot {
 		return fmt.Errorf("%s: %w", t.Name(), ErrMoved)
+	}
+	if h.Version != t.head.Version || h.Version >= versionVectors && t.content.noRows {
+		return t.advanceUpgraded(ctx, h)
 	}
 	if err := t.content.follow(a); err != nil {
 		return fmt.Errorf("%s: %w", t.Name(), err)

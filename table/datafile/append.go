@@ -17,10 +17,11 @@ import (
 const groupBytes = 64 << 20
 
 // Appender writes one data file, as [Layout.Write] would, of which not all rows are there
-// at once. Every row has its lineage. It is used by one goroutine, and ends with Close or
+// at once. From version 3 on every row has its lineage; before there is none, and what is given is not written. It is used by one goroutine, and ends with Close or
 // Abort.
 type Appender struct {
 	layout    *Layout
+	shape     shape
 	path      string
 	spec      iceberg.PartitionSpec
 	partition map[int]any
@@ -40,24 +41,30 @@ func (l *Layout) Append(fs iceio.WriteFileIO, path string, spec iceberg.Partitio
 	if err != nil {
 		return nil, err
 	}
+	sh := l.full
+	if l.version < lineageVersion {
+		sh = l.plain
+	}
 	return &Appender{
-		layout: l, path: path, spec: spec, partition: partition, out: out, counted: &countingWriter{w: out},
-		pieces: make([][]arrow.Array, l.full.arrow.NumFields()), most: groupBytes,
+		layout: l, shape: sh, path: path, spec: spec, partition: partition, out: out, counted: &countingWriter{w: out},
+		pieces: make([][]arrow.Array, sh.arrow.NumFields()), most: groupBytes,
 	}, nil
 }
 
 // Add adds rows: columns of equal length, one a table column in order, with the row id and
 // the _last_updated_sequence_number of each. The columns stay the caller's.
 func (a *Appender) Add(columns []arrow.Array, rowIDs, sequences []int64) error {
-	lineage := []arrow.Array{rowIDArray(rowIDs), rowIDArray(sequences)}
-	defer release(lineage)
-	columns = append(columns[:len(columns):len(columns)], lineage...)
+	if want := a.layout.plain.arrow.NumFields(); len(columns) != want {
+		return fmt.Errorf("write %s: %d columns, the table has %d", a.path, len(columns), want)
+	}
 	n := int64(len(rowIDs))
-	if len(columns) != len(a.pieces) {
-		return fmt.Errorf("write %s: %d columns, the table has %d", a.path, len(columns)-2, len(a.pieces)-2)
+	if len(columns) < len(a.pieces) {
+		lineage := []arrow.Array{rowIDArray(rowIDs), rowIDArray(sequences)}
+		defer release(lineage)
+		columns = append(columns[:len(columns):len(columns)], lineage...)
 	}
 	for i, c := range columns {
-		if f := a.layout.full.arrow.Field(i); int64(c.Len()) != n || !arrow.TypeEqual(c.DataType(), f.Type) {
+		if f := a.shape.arrow.Field(i); int64(c.Len()) != n || !arrow.TypeEqual(c.DataType(), f.Type) {
 			return fmt.Errorf("write %s: %d values of %s for %d of %s %s", a.path, c.Len(), c.DataType(), n, f.Name, f.Type)
 		}
 	}
@@ -86,7 +93,7 @@ func (a *Appender) flush() error {
 }
 
 func (a *Appender) writeGroup() error {
-	schema := a.layout.full.arrow
+	schema := a.shape.arrow
 	if a.pw == nil {
 		pw, err := a.layout.newParquet(a.counted, schema, func(i int) bool {
 			return schema.Field(i).Name == iceberg.LastUpdatedSequenceNumberColumnName || repeats(a.pieces[i])
@@ -143,7 +150,7 @@ func (a *Appender) Close() (iceberg.DataFile, error) {
 	if err := a.out.Close(); err != nil {
 		return nil, fmt.Errorf("write %s: %w", a.path, err)
 	}
-	return a.layout.dataFile(a.layout.full, a.path, a.counted.n, meta, a.spec, a.partition)
+	return a.layout.dataFile(a.shape, a.path, a.counted.n, meta, a.spec, a.partition)
 }
 
 // Abort gives the file up and removes it.

@@ -8,6 +8,9 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
+// lineageVersion is the first format version in which rows have ids.
+const lineageVersion = 3
+
 // Layout is how files of one table schema look. It does not change once made.
 type Layout struct {
 	schema  *iceberg.Schema // of the table

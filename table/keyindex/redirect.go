@@ -15,7 +15,7 @@ type Redirect struct {
 	Input, Output uint32     // file numbers
 	Start         uint32     // position in Output of the first row that survived
 	Rows          uint32     // of Input, dead ones included
-	FirstRowID    int64      // of Input, for its rows without an explicit row id
+	FirstRowID    int64      // of Input, for its rows without an explicit row id; negative: they have none
 	Seen          *Positions // rows that were dead when Input was read, and are not in Output
 }
 
@@ -27,7 +27,7 @@ func (r *Redirect) apply(e Entry) (Entry, bool) {
 	if r.Seen.Contains(e.Pos) {
 		return e, false
 	}
-	if e.RowID == ImplicitRowID {
+	if e.RowID == ImplicitRowID && r.FirstRowID >= 0 {
 		e.RowID = r.FirstRowID + int64(e.Pos)
 	}
 	e.File, e.Pos = r.Output, r.Start+e.Pos-r.Seen.Rank(e.Pos)

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"errors"
+	"io"
 	"reflect"
 	"strconv"
 	"testing"
@@ -63,13 +64,18 @@ func entries(t testing.TB, draw func(testing.TB, int) iceberg.DataFile) (added, 
 	return added, existing, deleted
 }
 
+// kinds are the files that each content draws.
+func kinds() map[iceberg.ManifestContent]func(testing.TB, int) iceberg.DataFile {
+	return map[iceberg.ManifestContent]func(testing.TB, int) iceberg.DataFile{
+		iceberg.ManifestContentData: dataFile, iceberg.ManifestContentDeletes: vector,
+	}
+}
+
 // TestSameAsLibrary compares what is written and read here with the library's doing.
 func TestSameAsLibrary(t *testing.T) {
-	for content, draw := range map[iceberg.ManifestContent]func(testing.TB, int) iceberg.DataFile{
-		iceberg.ManifestContentData: dataFile, iceberg.ManifestContentDeletes: vector,
-	} {
-		ours, described := write(t, content, draw)
-		theirs, wanted := writeByLibrary(t, content, draw)
+	for content, draw := range kinds() {
+		ours, described := write(t, 3, content, draw)
+		theirs, wanted := writeByLibrary(t, 3, content, draw)
 		a, b := mustOpen(t, ours), mustOpen(t, theirs)
 		if !reflect.DeepEqual(a.meta, b.meta) {
 			t.Errorf("%s: metadata\n%q\nwant\n%q", content, a.meta, b.meta)
@@ -86,10 +92,41 @@ func TestSameAsLibrary(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, content iceberg.ManifestContent, draw func(testing.TB, int) iceberg.DataFile) ([]byte, iceberg.ManifestFile) {
+// TestVersion2 compares with the library where it leaves the reference out: nothing else may
+// differ, and the library has to read it.
+func TestVersion2(t *testing.T) {
+	for content, draw := range kinds() {
+		ours, described := write(t, 2, content, draw)
+		theirs, wanted := writeByLibrary(t, 2, content, draw)
+		a, b := mustOpen(t, ours), mustOpen(t, theirs)
+		delete(a.meta, "avro.schema")
+		delete(b.meta, "avro.schema")
+		if !reflect.DeepEqual(a.meta, b.meta) || !reflect.DeepEqual(described, wanted) {
+			t.Errorf("%s: metadata\n%q\nwant\n%q", content, a.meta, b.meta)
+		}
+		compareReading(t, ours, described)
+		got, err := readByLibrary(described, ours)
+		without, err2 := readByLibrary(wanted, theirs)
+		if err != nil || err2 != nil || len(got) != len(without) || len(got) == 0 {
+			t.Fatal(len(got), err, len(without), err2)
+		}
+		for i := range got {
+			a, b := see(got[i]), see(without[i])
+			if of := got[i].DataFile().ReferencedDataFile(); (of == nil) != (content == iceberg.ManifestContentData) {
+				t.Errorf("%s: the reference is %v", content, of)
+			}
+			a.of, b.of = nil, nil
+			if !reflect.DeepEqual(a, b) {
+				t.Errorf("entry\n%+v\nwant\n%+v", a, b)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, version int, content iceberg.ManifestContent, draw func(testing.TB, int) iceberg.DataFile) ([]byte, iceberg.ManifestFile) {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := NewWriter(&out, testSpec, testSchema, testSnapshot, content)
+	w, err := NewWriter(&out, version, testSpec, testSchema, testSnapshot, content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +150,7 @@ func write(t *testing.T, content iceberg.ManifestContent, draw func(testing.TB, 
 	return out.Bytes(), file
 }
 
-func writeByLibrary(t *testing.T, content iceberg.ManifestContent, draw func(testing.TB, int) iceberg.DataFile) ([]byte, iceberg.ManifestFile) {
+func writeByLibrary(t *testing.T, version int, content iceberg.ManifestContent, draw func(testing.TB, int) iceberg.DataFile) ([]byte, iceberg.ManifestFile) {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := iceberg.NewManifestWriter(version, &out, testSpec, testSchema, testSnapshot, iceberg.WithManifestWriterContent(content))
@@ -153,7 +190,7 @@ func mustOpen(t *testing.T, raw []byte) *container {
 func compareReading(t *testing.T, raw []byte, described iceberg.ManifestFile) {
 	t.Helper()
 	var list bytes.Buffer
-	w, err := iceberg.NewManifestListWriterV3(&list, testSnapshot, testSequence, testFirstRow, nil)
+	w, err := listWriter(&list, described.Version())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,26 +214,37 @@ func compareReading(t *testing.T, raw []byte, described iceberg.ManifestFile) {
 	}
 }
 
+func listWriter(out io.Writer, version int) (*iceberg.ManifestListWriter, error) {
+	if version == 2 {
+		return iceberg.NewManifestListWriterV2(out, testSnapshot, testSequence, nil)
+	}
+	return iceberg.NewManifestListWriterV3(out, testSnapshot, testSequence, testFirstRow, nil)
+}
+
+// view is all that is to be seen of an entry.
+type view struct {
+	status             iceberg.ManifestEntryStatus
+	snapshot, sequence int64
+	file, first        *int64
+	path               string
+	of                 *string
+	spec               int32
+	rows, bytes        int64
+	offset, size       *int64
+	sizes              map[int]int64
+	lower              map[int][]byte
+}
+
+func see(e Entry) view {
+	d := e.DataFile()
+	return view{
+		e.Status(), e.SnapshotID(), e.SequenceNum(), e.FileSequenceNum(), e.FirstRowID, d.FilePath(), d.ReferencedDataFile(), d.SpecID(), d.Count(), d.FileSizeBytes(),
+		d.ContentOffset(), d.ContentSizeInBytes(), d.ColumnSizes(), d.LowerBoundValues(),
+	}
+}
+
 func compareEntries(t *testing.T, got, want Entry) {
 	t.Helper()
-	type view struct {
-		status             iceberg.ManifestEntryStatus
-		snapshot, sequence int64
-		file, first        *int64
-		path, of           any
-		spec               int32
-		rows, bytes        int64
-		offset, size       *int64
-		sizes              map[int]int64
-		lower              map[int][]byte
-	}
-	see := func(e Entry) view {
-		d := e.DataFile()
-		return view{
-			e.Status(), e.SnapshotID(), e.SequenceNum(), e.FileSequenceNum(), e.FirstRowID, d.FilePath(), d.ReferencedDataFile(), d.SpecID(), d.Count(), d.FileSizeBytes(),
-			d.ContentOffset(), d.ContentSizeInBytes(), d.ColumnSizes(), d.LowerBoundValues(),
-		}
-	}
 	if a, b := see(got), see(want); !reflect.DeepEqual(a, b) {
 		t.Errorf("entry\n%+v\nwant\n%+v", a, b)
 	}
@@ -204,7 +252,7 @@ func compareEntries(t *testing.T, got, want Entry) {
 
 // TestRefused writes what does not belong into a manifest.
 func TestRefused(t *testing.T) {
-	w, err := NewWriter(&bytes.Buffer{}, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
+	w, err := NewWriter(&bytes.Buffer{}, 3, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,13 +265,16 @@ func TestRefused(t *testing.T) {
 	if err := w.Close(); !errors.Is(err, iceberg.ErrEmptyManifest) {
 		t.Error("a manifest without entries:", err)
 	}
+	if _, err := NewWriter(&bytes.Buffer{}, 1, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData); err == nil {
+		t.Error("a manifest of version 1")
+	}
 }
 
 // FuzzRead reads damaged manifests and lists. What is read here must also be read by the library.
 func FuzzRead(f *testing.F) {
-	file := iceberg.NewManifestFile(version, "m", 0, 3, testSnapshot).SequenceNum(testSequence, testSequence).Build()
+	file := iceberg.NewManifestFile(3, "m", 0, 3, testSnapshot).SequenceNum(testSequence, testSequence).Build()
 	var out bytes.Buffer
-	w, err := NewWriter(&out, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
+	w, err := NewWriter(&out, 3, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
 	if err == nil {
 		err = errors.Join(w.Add(dataFile(f, 1)), w.Add(dataFile(f, 2)), w.Close())
 	}
@@ -247,11 +298,11 @@ func FuzzRead(f *testing.F) {
 func TestInheritance(t *testing.T) {
 	for _, sequence := range []int64{0, testSequence} {
 		var out bytes.Buffer
-		w, err := NewWriter(&out, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
+		w, err := NewWriter(&out, 3, testSpec, testSchema, testSnapshot, iceberg.ManifestContentData)
 		if err != nil {
 			t.Fatal(err)
 		}
-		file, err := encodeFile(dataFile(t, 1), testSpec, testSchema)
+		file, err := encodeFile(dataFile(t, 1), 3, testSpec, testSchema)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +314,7 @@ func TestInheritance(t *testing.T) {
 		if err := w.out.Close(); err != nil {
 			t.Fatal(err)
 		}
-		m := iceberg.NewManifestFile(version, "m", 0, 3, testSnapshot).SequenceNum(sequence, sequence).Build()
+		m := iceberg.NewManifestFile(3, "m", 0, 3, testSnapshot).SequenceNum(sequence, sequence).Build()
 		got, err := Read(m, out.Bytes())
 		want, err2 := readByLibrary(m, out.Bytes())
 		if err != nil || err2 != nil || len(got) != 2 || len(want) != 2 {

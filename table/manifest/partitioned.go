@@ -8,12 +8,12 @@ import (
 
 // newPartitioned begins a manifest of a spec that has fields. The library writes it: its Avro
 // schema is the spec's, and the library knows how each kind of value is encoded and summed up.
-func newPartitioned(out io.Writer, spec iceberg.PartitionSpec, schema *iceberg.Schema, snapshot int64, content iceberg.ManifestContent) (*Writer, error) {
+func newPartitioned(out io.Writer, version int, spec iceberg.PartitionSpec, schema *iceberg.Schema, snapshot int64, content iceberg.ManifestContent) (*Writer, error) {
 	lib, err := iceberg.NewManifestWriter(version, out, spec, schema, snapshot, iceberg.WithManifestWriterContent(content))
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{lib: lib, spec: spec, schema: schema, content: content, snapshot: snapshot, counts: map[iceberg.ManifestEntryStatus]count{}, lowest: -1}, nil
+	return &Writer{lib: lib, version: version, spec: spec, schema: schema, content: content, snapshot: snapshot, counts: map[iceberg.ManifestEntryStatus]count{}, lowest: -1}, nil
 }
 
 // writePartitioned lists a file. What it is to say is in the entry that the library is given.

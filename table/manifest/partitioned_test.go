@@ -82,7 +82,7 @@ func TestPartitionValues(t *testing.T) {
 func rewrite(t *testing.T, spec iceberg.PartitionSpec, schema *iceberg.Schema, fill func(*Writer) error, c partitionCase) []Entry {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := NewWriter(&out, spec, schema, testSnapshot, iceberg.ManifestContentData)
+	w, err := NewWriter(&out, 3, spec, schema, testSnapshot, iceberg.ManifestContentData)
 	if err == nil {
 		err = errors.Join(fill(w), w.Close())
 	}
@@ -94,7 +94,7 @@ func rewrite(t *testing.T, spec iceberg.PartitionSpec, schema *iceberg.Schema, f
 		t.Fatal(err)
 	}
 	checkSummary(t, described, c)
-	m := iceberg.NewManifestFile(version, "m", int64(out.Len()), 5, testSnapshot).SequenceNum(testSequence, testSequence).Build()
+	m := iceberg.NewManifestFile(3, "m", int64(out.Len()), 5, testSnapshot).SequenceNum(testSequence, testSequence).Build()
 	list := withFirstRow(t, m)
 	entries, err := Read(list, out.Bytes())
 	if err != nil || len(entries) != 3 {

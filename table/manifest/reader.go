@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
 
 	"github.com/apache/iceberg-go"
 	"github.com/twmb/avro"
-	"github.com/twmb/avro/ocf"
 )
 
 // Entry is a live entry of a manifest, with all that it inherits but the row id.
@@ -22,18 +20,18 @@ type Entry struct {
 // Read gives the live entries of a manifest, as the list that names it has it. One that was
 // written with another Avro schema than ours is left to the library.
 func Read(file iceberg.ManifestFile, raw []byte) ([]Entry, error) {
-	schema, err := entrySchema()
+	format, err := formatOf(file.Version())
 	if err != nil {
 		return nil, err
 	}
 	c, err := openContainer(raw)
-	if err != nil || string(c.meta["avro.schema"]) != schema.String() {
+	if err != nil || string(c.meta["avro.schema"]) != format.entries.String() {
 		return readByLibrary(file, raw)
 	}
 	if err := c.check(file); err != nil {
 		return nil, err
 	}
-	r := &reader{schema: schema, file: file, next: file.FirstRowID()}
+	r := &reader{schema: format.entries, file: file, next: file.FirstRowID()}
 	err = c.each(r.entry)
 	return r.entries, err
 }
@@ -49,7 +47,7 @@ func readByLibrary(file iceberg.ManifestFile, raw []byte) ([]Entry, error) {
 
 // check compares what a manifest says of itself with what its list says of it.
 func (c *container) check(file iceberg.ManifestFile) error {
-	if v := string(c.meta["format-version"]); v != strconv.Itoa(version) || file.Version() != version {
+	if v := string(c.meta["format-version"]); v != strconv.Itoa(file.Version()) {
 		return fmt.Errorf("format version %q in a list of version %d", v, file.Version())
 	}
 	if content := string(c.meta["content"]); content != file.ManifestContent().String() {
@@ -149,34 +147,25 @@ func (r *reader) rowID(f iceberg.DataFile) *int64 {
 	return &first
 }
 
-// listSchema is the Avro schema of manifest lists, as the library writes it.
-var listSchema = sync.OnceValues(func() (*avro.Schema, error) {
-	var header bytes.Buffer
-	if _, err := iceberg.NewManifestListWriterV3(&header, 0, 0, 0, nil); err != nil {
-		return nil, err
-	}
-	r, err := ocf.NewReader(&header)
-	if err != nil {
-		return nil, err
-	}
-	return r.Schema(), r.Close()
-})
-
 // ReadList gives the manifests that a list names. One that was written with another Avro schema
 // than the library's is left to the library.
 func ReadList(raw []byte) ([]iceberg.ManifestFile, error) {
-	schema, err := listSchema()
-	if err != nil {
-		return nil, err
-	}
 	c, err := openContainer(raw)
-	if err != nil || string(c.meta["avro.schema"]) != schema.String() || string(c.meta["format-version"]) != strconv.Itoa(version) {
+	if err != nil {
+		return iceberg.ReadManifestList(bytes.NewReader(raw))
+	}
+	version, err := strconv.Atoi(string(c.meta["format-version"]))
+	if err != nil {
+		return iceberg.ReadManifestList(bytes.NewReader(raw))
+	}
+	format, err := formatOf(version)
+	if err != nil || string(c.meta["avro.schema"]) != format.list.String() {
 		return iceberg.ReadManifestList(bytes.NewReader(raw))
 	}
 	var out []iceberg.ManifestFile // they are decoded as entries are
 	err = c.each(func(data []byte) ([]byte, error) {
 		m := iceberg.NewManifestFile(version, "", 0, 0, 0).Build()
-		rest, err := schema.Decode(data, m)
+		rest, err := format.list.Decode(data, m)
 		out = append(out, m)
 		return rest, err
 	})

@@ -8,21 +8,17 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/codec"
-	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
 )
-
-// version is the only format version that is written.
-const version = 3
 
 // Writer writes one manifest. After an error it is of no use.
 type Writer struct {
 	out      *ocf.Writer
 	lib      *iceberg.ManifestWriter // writes instead where the spec has fields; else nil
+	version  int
 	spec     iceberg.PartitionSpec
 	schema   *iceberg.Schema
 	content  iceberg.ManifestContent
@@ -37,43 +33,29 @@ type count struct {
 	rows  int64
 }
 
-// NewWriter begins a manifest of data files or of deletes, as part of a snapshot.
-func NewWriter(out io.Writer, spec iceberg.PartitionSpec, schema *iceberg.Schema, snapshot int64, content iceberg.ManifestContent) (*Writer, error) {
+// NewWriter begins a manifest of data files or of deletes, as part of a snapshot of a table of
+// format version 2 or 3.
+func NewWriter(out io.Writer, version int, spec iceberg.PartitionSpec, schema *iceberg.Schema, snapshot int64, content iceberg.ManifestContent) (*Writer, error) {
 	if spec.NumFields() > 0 {
-		return newPartitioned(out, spec, schema, snapshot, content)
+		return newPartitioned(out, version, spec, schema, snapshot, content)
 	}
-	entries, err := entrySchema()
+	format, err := formatOf(version)
 	if err != nil {
 		return nil, err
 	}
-	meta, err := metadata(spec, schema, content)
+	meta, err := metadata(version, spec, schema, content)
 	if err != nil {
 		return nil, err
 	}
-	w, err := ocf.NewWriter(out, entries, ocf.WithMetadata(meta), ocf.WithCodec(ocf.DeflateCodec(-1)))
+	w, err := ocf.NewWriter(out, format.entries, ocf.WithMetadata(meta), ocf.WithCodec(ocf.DeflateCodec(-1)))
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{out: w, spec: spec, schema: schema, content: content, snapshot: snapshot, counts: map[iceberg.ManifestEntryStatus]count{}, lowest: -1}, nil
+	return &Writer{out: w, version: version, spec: spec, schema: schema, content: content, snapshot: snapshot, counts: map[iceberg.ManifestEntryStatus]count{}, lowest: -1}, nil
 }
 
-// entrySchema is the Avro schema of the entries of unpartitioned tables, as the library writes
-// it into a manifest.
-var entrySchema = sync.OnceValues(func() (*avro.Schema, error) {
-	var header bytes.Buffer
-	empty := iceberg.NewSchema(0)
-	if _, err := iceberg.NewManifestWriter(version, &header, *iceberg.UnpartitionedSpec, empty, 0); err != nil {
-		return nil, err
-	}
-	r, err := ocf.NewReader(&header)
-	if err != nil {
-		return nil, err
-	}
-	return r.Schema(), r.Close()
-})
-
 // metadata is what a manifest says of itself.
-func metadata(spec iceberg.PartitionSpec, schema *iceberg.Schema, content iceberg.ManifestContent) (map[string][]byte, error) {
+func metadata(version int, spec iceberg.PartitionSpec, schema *iceberg.Schema, content iceberg.ManifestContent) (map[string][]byte, error) {
 	text, err := json.Marshal(schema)
 	if err != nil {
 		return nil, err
@@ -129,7 +111,7 @@ func (w *Writer) writeEntry(status iceberg.ManifestEntryStatus, snapshot, sequen
 	if w.lib != nil {
 		return w.writePartitioned(status, snapshot, sequence, fileSequence, f)
 	}
-	file, err := encodeFile(f, w.spec, w.schema)
+	file, err := encodeFile(f, w.version, w.spec, w.schema)
 	if err != nil {
 		return err
 	}
@@ -142,7 +124,7 @@ func (w *Writer) writeEntry(status iceberg.ManifestEntryStatus, snapshot, sequen
 var prefix = string(encodeFields(iceberg.EntryStatusADDED, nil, nil, nil))
 
 // encodeFile encodes a data file as the field of an entry.
-func encodeFile(f iceberg.DataFile, spec iceberg.PartitionSpec, schema *iceberg.Schema) ([]byte, error) {
+func encodeFile(f iceberg.DataFile, version int, spec iceberg.PartitionSpec, schema *iceberg.Schema) ([]byte, error) {
 	entry, err := codec.EncodeDataFile(f, spec, schema, version)
 	if err != nil {
 		return nil, err
@@ -150,6 +132,9 @@ func encodeFile(f iceberg.DataFile, spec iceberg.PartitionSpec, schema *iceberg.
 	file, ok := bytes.CutPrefix(entry, []byte(prefix))
 	if !ok {
 		return nil, fmt.Errorf("the codec has encoded %s otherwise than an entry", f.FilePath())
+	}
+	if version == 2 {
+		file = appendReference(file, f.ReferencedDataFile())
 	}
 	return file, nil
 }
@@ -195,7 +180,7 @@ func (w *Writer) File(path string, length int64) (iceberg.ManifestFile, error) {
 		return w.lib.ToManifestFile(path, length)
 	}
 	added, existing, deleted := w.counts[iceberg.EntryStatusADDED], w.counts[iceberg.EntryStatusEXISTING], w.counts[iceberg.EntryStatusDELETED]
-	return iceberg.NewManifestFile(version, path, length, int32(w.spec.ID()), w.snapshot).
+	return iceberg.NewManifestFile(w.version, path, length, int32(w.spec.ID()), w.snapshot).
 		Content(w.content).SequenceNum(-1, w.lowest).Partitions([]iceberg.FieldSummary{}).
 		AddedFiles(added.files).AddedRows(added.rows).
 		ExistingFiles(existing.files).ExistingRows(existing.rows).

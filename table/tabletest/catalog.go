@@ -60,10 +60,11 @@ func TestCatalog(t *testing.T, open func(t *testing.T) table.Catalog) {
 		{"Expiry", (*bench).expiry},
 		{"Race", func(b *bench) { b.race(func() table.Catalog { return open(b.T) }) }},
 		{"Fence", (*bench).fence},
+		{"Upgrade", (*bench).upgrade},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			b := &bench{t, c, icetable.Identifier{namespace, strings.ToLower(x.name)}}
-			if x.name != "Fence" {
+			if x.name != "Fence" && x.name != "Upgrade" { // which create it themselves
 				b.create()
 			}
 			x.test(b)

@@ -53,14 +53,20 @@ func snapshotID() int64 {
 // next makes a snapshot that follows the current one on main.
 func next(meta icetable.Metadata, op icetable.Operation) *icetable.Snapshot {
 	parent := meta.CurrentSnapshot()
-	schema, first, rows := meta.CurrentSchema().ID, meta.NextRowID(), int64(0)
-	return &icetable.Snapshot{
+	schema := meta.CurrentSchema().ID
+	s := &icetable.Snapshot{
 		SnapshotID: snapshotID(), ParentSnapshotID: &parent.SnapshotID, SequenceNumber: meta.LastSequenceNumber() + 1,
 		TimestampMs: max(time.Now().UnixMilli(), meta.LastUpdatedMillis()+1), ManifestList: parent.ManifestList,
-		SchemaID: &schema, FirstRowID: &first, AddedRows: &rows,
-		Summary: &icetable.Summary{Operation: op, Properties: iceberg.Properties{}},
+		SchemaID: &schema, Summary: &icetable.Summary{Operation: op, Properties: iceberg.Properties{}},
 	}
+	if first, rows := meta.NextRowID(), int64(0); hasRowIDs(meta) {
+		s.FirstRowID, s.AddedRows = &first, &rows
+	}
+	return s
 }
+
+// hasRowIDs reports whether rows of a table have ids.
+func hasRowIDs(meta icetable.Metadata) bool { return meta.Version() >= 3 }
 
 func toMain(s *icetable.Snapshot) []icetable.Update {
 	return []icetable.Update{

@@ -49,7 +49,8 @@ type compaction struct {
 	meta      icetable.Metadata
 	snapshot  *icetable.Snapshot // that it makes
 	old, kept []iceberg.ManifestEntry
-	vectors   []iceberg.ManifestEntry // of files that are kept
+	deletes   []iceberg.ManifestEntry // of files that are kept
+	rows      int64
 	columns   [][]arrow.Array         // pieces of each column, of live rows
 	ids       []int64
 	sequences []int64
@@ -70,21 +71,11 @@ func (c *compaction) read(ctx context.Context, s *icetable.Snapshot, chosen func
 			if err != nil {
 				return err
 			}
-			path, list := e.DataFile().FilePath(), &c.old
-			if m.ManifestContent() != iceberg.ManifestContentData {
-				path, list = *e.DataFile().ReferencedDataFile(), &c.vectors
-				if gone[path], err = dv.ReadDV(io, e.DataFile()); err != nil {
-					return err
-				}
-				if chosen(path) {
-					continue
-				}
-				c.deleted += e.DataFile().Count()
-			} else if !chosen(path) {
-				list = &c.kept
-				c.total += e.DataFile().Count()
+			if m.ManifestContent() == iceberg.ManifestContentData {
+				c.choose(e, chosen)
+			} else if err := c.readGone(io, e, gone, chosen); err != nil {
+				return err
 			}
-			*list = append(*list, e)
 		}
 	}
 	for _, e := range c.old {
@@ -92,8 +83,46 @@ func (c *compaction) read(ctx context.Context, s *icetable.Snapshot, chosen func
 			return err
 		}
 	}
-	c.total += int64(len(c.ids))
+	c.total += c.rows
 	return nil
+}
+
+// choose sorts a data file.
+func (c *compaction) choose(e iceberg.ManifestEntry, chosen func(path string) bool) {
+	if chosen(e.DataFile().FilePath()) {
+		c.old = append(c.old, e)
+		return
+	}
+	c.kept, c.total = append(c.kept, e), c.total+e.DataFile().Count()
+}
+
+// readGone reads a delete file, which stays if one of its data files does.
+func (c *compaction) readGone(io fileio.IO, e iceberg.ManifestEntry, gone map[string]*dv.RoaringPositionBitmap, chosen func(path string) bool) error {
+	by, err := deleted(io, e.DataFile())
+	stays := false
+	for path, bits := range by {
+		if gone[path] == nil {
+			gone[path] = dv.NewRoaringPositionBitmap()
+		}
+		gone[path].Or(bits)
+		stays = stays || !chosen(path)
+	}
+	if stays {
+		c.deletes, c.deleted = append(c.deletes, e), c.deleted+e.DataFile().Count()
+	}
+	return err
+}
+
+// deleted reads the positions of a delete file, by data file.
+func deleted(io fileio.IO, d iceberg.DataFile) (map[string]*dv.RoaringPositionBitmap, error) {
+	if d.FileFormat() != iceberg.PuffinFile {
+		return datafile.ReadDeletes(io, d.FilePath())
+	}
+	bits, err := dv.ReadDV(io, d)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]*dv.RoaringPositionBitmap{*d.ReferencedDataFile(): bits}, nil
 }
 
 func (c *compaction) readFile(ctx context.Context, e iceberg.ManifestEntry, gone *dv.RoaringPositionBitmap) error {
@@ -120,6 +149,10 @@ func (c *compaction) take(e iceberg.ManifestEntry, rows *datafile.Rows, gone *dv
 		for k, column := range rows.Record.Columns() {
 			c.columns[k] = append(c.columns[k], array.NewSlice(column, i, i+1))
 		}
+		c.rows++
+		if !hasRowIDs(c.meta) {
+			continue
+		}
 		id, sequence := *e.DataFile().FirstRowID()+pos, e.SequenceNum()
 		if rows.RowIDs != nil && rows.RowIDs.IsValid(int(i)) {
 			id = rows.RowIDs.Value(int(i))
@@ -136,7 +169,7 @@ func (c *compaction) write(ctx context.Context) error {
 	io := c.Store.IO(ctx)
 	prefix := fmt.Sprintf("%s/data/foreign-%s", c.meta.Location(), uuid.New())
 	manifest, err := c.manifest(io, prefix+"-m0.avro", iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error {
-		if len(c.ids) > 0 {
+		if c.rows > 0 {
 			file, err := c.dataFile(io, prefix+".parquet")
 			if err != nil {
 				return err
@@ -151,9 +184,9 @@ func (c *compaction) write(ctx context.Context) error {
 		return err
 	}
 	manifests := []iceberg.ManifestFile{manifest}
-	if len(c.vectors) > 0 {
+	if len(c.deletes) > 0 {
 		deletes, err := c.manifest(io, prefix+"-m1.avro", iceberg.ManifestContentDeletes, func(w *iceberg.ManifestWriter) error {
-			return each(c.vectors, w.Existing)
+			return each(c.deletes, w.Existing)
 		})
 		if err != nil {
 			return err
@@ -213,18 +246,17 @@ func (c *compaction) dataFile(io fileio.IO, path string) (iceberg.DataFile, erro
 func (c *compaction) list(io fileio.IO, path string, manifests []iceberg.ManifestFile) error {
 	var content bytes.Buffer
 	s := c.snapshot
-	w, err := iceberg.NewManifestListWriterV3(&content, s.SnapshotID, s.SequenceNumber, *s.FirstRowID, s.ParentSnapshotID)
+	err := iceberg.WriteManifestList(c.meta.Version(), &content, s.SnapshotID, s.ParentSnapshotID, &s.SequenceNumber, c.meta.NextRowID(), manifests)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.AddManifests(manifests), w.Close()); err != nil {
-		return err
+	if hasRowIDs(c.meta) {
+		*s.AddedRows = manifests[0].AddedRows() + manifests[0].ExistingRows()
 	}
-	rows := *w.NextRowID() - *s.FirstRowID
-	s.ManifestList, s.AddedRows = path, &rows
+	s.ManifestList = path
 	files := int(manifests[0].AddedDataFiles() + manifests[0].ExistingDataFiles())
 	s.Summary.Properties = iceberg.Properties{
-		"total-records": fmt.Sprint(c.total), "total-data-files": fmt.Sprint(files), "total-delete-files": fmt.Sprint(len(c.vectors)), "total-position-deletes": fmt.Sprint(c.deleted),
+		"total-records": fmt.Sprint(c.total), "total-data-files": fmt.Sprint(files), "total-delete-files": fmt.Sprint(len(c.deletes)), "total-position-deletes": fmt.Sprint(c.deleted),
 	}
 	return io.WriteFile(path, content.Bytes())
 }
