@@ -152,7 +152,8 @@ func newEntry(e iceberg.ManifestEntry) entry {
 // live are the entries that a snapshot shows.
 type live struct {
 	data    map[string]*entry
-	vectors map[string]*entry // by the data file that they name
+	vectors map[string]*entry // the delete files, by the data file that they name
+	strays  []*entry          // files of positions of any data files
 }
 
 // shows gives what a snapshot shows. whole is false where a manifest could not be read.
@@ -170,8 +171,10 @@ func (r *reader) shows(s *snapshot) (out live, whole bool) {
 			case e.status == iceberg.EntryStatusDELETED:
 			case f.ManifestContent() == iceberg.ManifestContentData:
 				out.data[e.path] = e
-			case e.data.ReferencedDataFile() != nil:
-				out.vectors[*e.data.ReferencedDataFile()] = e
+			case s.loose(e):
+				out.strays = append(out.strays, e)
+			case referenced(e.data) != "":
+				out.vectors[referenced(e.data)] = e
 			}
 		}
 	}
@@ -213,10 +216,10 @@ func (r *reader) files(m *metadata) map[string]*usedFile {
 		}
 	}
 	for _, f := range used {
-		if f.vector == nil || f.vector.ReferencedDataFile() == nil {
+		if f.vector == nil {
 			continue
 		}
-		if n, ok := rows[*f.vector.ReferencedDataFile()]; ok {
+		if n, ok := rows[referenced(f.vector)]; ok {
 			f.rows = n
 		}
 	}

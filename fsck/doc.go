@@ -1,4 +1,4 @@
-// Package fsck checks a lake's tables against the rules of Iceberg v3 and of the commit
+// Package fsck checks a lake's tables against the rules of Iceberg v2 and v3 and of the commit
 // protocol: every retained snapshot, down to the bytes of each deletion vector. It reads
 // only. The source is not asked: whether the rows are right is package verify's business.
 //
@@ -12,8 +12,11 @@
 //   - twice: a snapshot lists a manifest or a data file once.
 //   - vector: at most one deletion vector a data file; it is in a Puffin file, its checksum
 //     and its number of positions are right, it names a live data file of the same partition
-//     that is not younger, its positions are inside the file, and none is lost later.
+//     that is not younger, its positions are inside the file, and none is lost later. In version
+//     2, and what is left of it in version 3, a Parquet file of positions is in its place, of
+//     one data file and in order. In a snapshot of others such files may be of any data files.
 //   - lineage: row ids of a snapshot's files do not overlap and are below the table's next.
+//     Version 2 has none.
 //   - counts: the counters of summaries, lists and manifests say what the entries say.
 //   - history: sequence numbers grow from parent to child, and refs are on retained snapshots.
 //   - position, timeline: along main neither goes back. A Mark holds where a snapshot ends and

@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -9,8 +10,11 @@ import (
 // checkHistory checks what the metadata file says by itself.
 func checkHistory(m *metadata) []Finding {
 	var out []Finding
-	if m.Version != 3 {
+	switch {
+	case m.Version != 2 && m.Version != 3:
 		out = append(out, Finding{Rule: ruleHistory, What: fmt.Sprintf("the format version is %d", m.Version)})
+	case m.Version == 2 && m.lineage < math.MaxInt64:
+		out = append(out, Finding{Rule: ruleHistory, What: "the format version is 2, and snapshots have row ids"})
 	}
 	out = append(out, checkSnapshots(m)...)
 	out = append(out, checkRefs(m)...)
@@ -35,7 +39,7 @@ func checkSnapshots(m *metadata) []Finding {
 			find(s, ruleHistory, fmt.Sprintf("two snapshots share the sequence number %d", s.Sequence))
 		case s.Sequence > m.LastSequence:
 			find(s, ruleHistory, fmt.Sprintf("the sequence number %d is beyond the table's last, %d", s.Sequence, m.LastSequence))
-		case s.FirstRow == nil || s.AddedRows == nil:
+		case (s.FirstRow == nil) != (s.AddedRows == nil), s.FirstRow == nil && s.Sequence > m.lineage:
 			find(s, ruleLineage, "it has no row ids")
 		}
 		sequences[s.Sequence] = true

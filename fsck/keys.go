@@ -24,7 +24,8 @@ const namedKeys = 20
 type keyCheck struct {
 	r      *reader
 	live   live
-	fields []int // ids of the key's columns
+	gone   map[string]*dv.RoaringPositionBitmap // what strays delete, once they are read
+	fields []int                                // ids of the key's columns
 	keys   *rowset.Encoder
 	sorter *sorter
 	paths  []string // of the files, by number
@@ -151,7 +152,14 @@ func (k *keyCheck) read(ctx context.Context, e *entry) error {
 func (k *keyCheck) deleted(ctx context.Context, e *entry) (*dv.RoaringPositionBitmap, error) {
 	v := k.live.vectors[e.path]
 	if v == nil {
-		return nil, nil
+		return k.strays(ctx, e.path)
+	}
+	if !isVector(v.data) {
+		bits, err := k.r.decodePositions(ctx, v.path, v.data)
+		if err != nil {
+			return nil, fmt.Errorf("the keys cannot be checked without the delete file %s: %w", v.path, err)
+		}
+		return bits, nil
 	}
 	content, _, err := k.r.store.Read(ctx, v.path)
 	if err != nil {

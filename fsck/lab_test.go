@@ -35,6 +35,12 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabOf(t, 0)
+}
+
+// newLabOf is newLab for a table of some format version.
+func newLabOf(t *testing.T, version int) *lab {
+	t.Helper()
 	parent := "/dev/shm" // the writes are synced
 	if _, err := os.Stat(parent); err != nil {
 		parent = ""
@@ -50,6 +56,7 @@ func newLab(t *testing.T) *lab {
 	t.Cleanup(func() { _, _ = cat.Close(), os.RemoveAll(dir) })
 	l := &lab{t: t, dir: dir, cat: cat, name: table.Name{Namespace: "shop", Table: "orders"}, cfg: table.Config{
 		Catalog: cat, Pipeline: "p", IndexDir: filepath.Join(dir, "index"), Memory: memory.DefaultAllocator, Now: time.Now,
+		FormatVersion: version,
 	}}
 	ctx := context.Background()
 	h, err := table.Create(ctx, l.cfg, l.name, testSource(), table.Storage{}, cat.Location(l.name))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"cdcd/capture"
@@ -40,8 +41,11 @@ type metadata struct {
 	Previous     []struct {
 		File string `json:"metadata-file"`
 	} `json:"metadata-log"`
-	byID map[int64]*snapshot
-	main []*snapshot // main's history as far as it is retained, newest first
+	// lineage is the sequence number of the first retained snapshot with row ids: from there on
+	// the table was of version 3.
+	lineage int64
+	byID    map[int64]*snapshot
+	main    []*snapshot // main's history as far as it is retained, newest first
 }
 
 type schema struct {
@@ -77,7 +81,7 @@ type mark struct {
 }
 
 func parseMetadata(content []byte) (*metadata, error) {
-	m := &metadata{byID: map[int64]*snapshot{}}
+	m := &metadata{byID: map[int64]*snapshot{}, lineage: math.MaxInt64}
 	if err := json.Unmarshal(content, m); err != nil {
 		return nil, err
 	}
@@ -88,6 +92,9 @@ func parseMetadata(content []byte) (*metadata, error) {
 		s := &m.Snapshots[i]
 		s.mark, s.broken = parseMark(s.Summary)
 		m.byID[s.ID] = s
+		if s.FirstRow != nil {
+			m.lineage = min(m.lineage, s.Sequence)
+		}
 	}
 	seen := map[int64]bool{}
 	for s := m.byID[m.Current]; s != nil && !seen[s.ID]; s = m.byID[s.Parent] {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/puffin"
@@ -16,11 +17,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// checkVectors decodes every deletion vector that a retained snapshot names.
+// checkVectors decodes every deletion vector that a retained snapshot names, and every file of
+// positions that a commit of ours wrote.
 func (r *reader) checkVectors(ctx context.Context, used map[string]*usedFile) ([]Finding, error) {
 	paths := slices.DeleteFunc(slices.Sorted(maps.Keys(used)), func(p string) bool {
 		v := used[p].vector
-		return v == nil || v.FileFormat() != iceberg.PuffinFile || v.ReferencedDataFile() == nil
+		_, ours := ourName(p[strings.LastIndexByte(p, '/')+1:])
+		return v == nil || referenced(v) == "" || !isVector(v) && !(isPositions(v) && ours)
 	})
 	found := make([]*Finding, len(paths))
 	g, gctx := errgroup.WithContext(ctx)
@@ -53,9 +56,16 @@ func (r *reader) checkVector(ctx context.Context, path string, f *usedFile) (*Fi
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	bits, err := decodeVector(content, f.vector)
+	decode := func() (*dv.RoaringPositionBitmap, error) { return decodeVector(content, f.vector) }
+	if !isVector(f.vector) {
+		decode = func() (*dv.RoaringPositionBitmap, error) { return r.decodePositions(ctx, path, f.vector) }
+	}
+	bits, err := decode()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
-		return found("the deletion vector is damaged: " + err.Error())
+		return found("the delete file is damaged: " + err.Error())
 	}
 	if f.rows < 0 {
 		return nil, nil // that it names no live file is found elsewhere
@@ -67,7 +77,7 @@ func (r *reader) checkVector(ctx context.Context, path string, f *usedFile) (*Fi
 		}
 	}
 	if beyond > 0 {
-		return found(fmt.Sprintf("%d positions of the deletion vector are beyond the %d rows of its data file", beyond, f.rows))
+		return found(fmt.Sprintf("%d positions of the delete file are beyond the %d rows of its data file", beyond, f.rows))
 	}
 	return nil, nil
 }

@@ -1,8 +1,8 @@
 """fsck.py WAREHOUSE
 
 Checks every table of an embedded warehouse, or of the reference REST server's directory, against
-the rules of Iceberg v3 and of cdcd's own marks, snapshot by snapshot, down to the bytes of each
-deletion vector. It shares no code with what wrote them: Avro is read by fastavro, Parquet by
+the rules of Iceberg v2 and v3 and of cdcd's own marks, snapshot by snapshot, down to the bytes of
+each deletion vector. It shares no code with what wrote them: Avro is read by fastavro, Parquet by
 pyarrow, bitmaps by pyroaring. Prints a line a table; exits 1 if a rule is broken.
 env: S3_ROOT, the directory that holds the buckets of an S3 server.
 """
@@ -14,6 +14,7 @@ import pyroaring
 
 DATA, DELETES = 0, 1
 EXISTING, ADDED, DELETED = 0, 1, 2
+PATH, POS = 2147483546, 2147483545  # field ids of a file of positions
 OWN = re.compile(r"e\d+-k\d+-")  # how cdcd's files begin
 
 
@@ -42,8 +43,11 @@ class Table:
 
     def check(self):
         m = self.meta
-        self.rule(m["format-version"] == 3, "the format version is not 3")
+        self.rule(m["format-version"] in (2, 3), "the format version is neither 2 nor 3")
         snapshots = sorted(m["snapshots"], key=lambda s: s["sequence-number"])
+        # From this sequence number on the table was of version 3.
+        self.lineage = min((s["sequence-number"] for s in snapshots if "first-row-id" in s), default=sys.maxsize)
+        self.rule(m["format-version"] == 3 or self.lineage == sys.maxsize, "row ids in a table of version 2")
         by_id = {s["snapshot-id"]: s for s in snapshots}
         self.rule(len(by_id) == len(snapshots), "two snapshots share an id")
         self.rule(len({s["sequence-number"] for s in snapshots}) == len(snapshots), "two snapshots share a sequence number")
@@ -52,7 +56,9 @@ class Table:
             parent = by_id.get(s.get("parent-snapshot-id"))
             if parent:
                 self.rule(s["sequence-number"] > parent["sequence-number"], "a child is older than its parent", s["snapshot-id"])
-                self.rule(s["first-row-id"] >= parent["first-row-id"] + parent["added-rows"], "row ids of parent and child overlap", s["snapshot-id"])
+                if "first-row-id" in parent:
+                    self.rule(s["first-row-id"] >= parent["first-row-id"] + parent["added-rows"], "row ids of parent and child overlap", s["snapshot-id"])
+            self.rule(("first-row-id" in s) == (s["sequence-number"] >= self.lineage), "first row id", s["snapshot-id"])
             self.snapshot(s, parent)
         self.marks(by_id)
 
@@ -86,18 +92,25 @@ class Table:
         with open(local(s["manifest-list"]), "rb") as f:
             reader = fastavro.reader(f)
             head, manifests = reader.metadata, list(reader)
-        self.rule(head["format-version"] == "3", "manifest list: version", sid)
+        ids = s["sequence-number"] >= self.lineage
+        self.rule(head["format-version"] == ("3" if ids else "2"), "manifest list: version", sid)
         self.rule(head["sequence-number"] == str(s["sequence-number"]), "manifest list: sequence number", sid)
         self.rule(head["snapshot-id"] == str(sid), "manifest list: snapshot", sid)
-        self.rule(head.get("first-row-id") == str(s["first-row-id"]), "manifest list: first row id", sid)
-        live = {"data": {}, "vectors": {}, "added": 0, "ranges": []}
+        if ids:
+            self.rule(head.get("first-row-id") == str(s["first-row-id"]), "manifest list: first row id", sid)
+        live = {"data": {}, "vectors": {}, "strays": [], "added": 0, "ranges": []}
         for m in sorted(manifests, key=lambda m: m["content"]):
             self.manifest(s, m, live)
+        if ids:
+            self.row_ids(s, live)
+        self.summary(s, parent, live)
+
+    def row_ids(self, s, live):
+        sid = s["snapshot-id"]
         self.rule(live["added"] == s["added-rows"], "added-rows", sid, live["added"], s["added-rows"])
         ranges = sorted(live["ranges"])
         self.rule(all(a + n <= b for (a, n), (b, _) in zip(ranges, ranges[1:])), "row id ranges of data files overlap", sid)
         self.rule(all(a + n <= self.meta["next-row-id"] for a, n in ranges), "row ids beyond next-row-id", sid)
-        self.summary(s, parent, live)
 
     def summary(self, s, parent, live):
         summary, sid = s["summary"], s["snapshot-id"]
@@ -105,9 +118,9 @@ class Table:
             self.rule("cdcd.position" not in summary, "a snapshot of ours without totals", sid)
             return
         rows = sum(d["record_count"] for d in live["data"].values())
-        gone = sum(live["vectors"].values())
+        gone = sum(live["vectors"].values()) + sum(live["strays"])
         for key, value in (("total-data-files", len(live["data"])), ("total-records", rows),
-                           ("total-delete-files", len(live["vectors"])), ("total-position-deletes", gone), ("total-equality-deletes", 0)):
+                           ("total-delete-files", len(live["vectors"]) + len(live["strays"])), ("total-position-deletes", gone), ("total-equality-deletes", 0)):
             self.rule(int(summary.get(key, 0)) == value, "summary: " + key, sid, summary.get(key), value)
 
     # a manifest -----------------------------------------------------------------------------
@@ -124,15 +137,18 @@ class Table:
         where = os.path.basename(m["manifest_path"])
         head, entries = self.entries(m["manifest_path"])
         content = m["content"]
-        self.rule(head["format-version"] == "3", "manifest: version", where)
+        ids = s["sequence-number"] >= self.lineage
+        self.rule(head["format-version"] == ("3" if m["sequence_number"] >= self.lineage else "2"), "manifest: version", where)
         self.rule(head["content"] == ("deletes" if content else "data"), "manifest: content", where)
         self.rule(int(head["partition-spec-id"]) == m["partition_spec_id"], "manifest: partition spec", where)
         self.rule(os.path.getsize(local(m["manifest_path"])) == m["manifest_length"], "manifest: length", where)
         self.rule(m["sequence_number"] <= s["sequence-number"], "manifest: newer than its snapshot", where)
-        self.rule((m["first_row_id"] is not None) == (content == DATA), "manifest: first row id", where)
-        if content == DATA and m["added_snapshot_id"] == s["snapshot-id"]:
+        first = m.get("first_row_id")
+        self.rule((first is not None) == (content == DATA and ids), "manifest: first row id", where)
+        # A list also gives ids to manifests of the time before there were any.
+        if first is not None and first >= s["first-row-id"]:
             live["added"] += m["existing_rows_count"] + m["added_rows_count"]
-        files, rows, next_row, oldest = [0, 0, 0], [0, 0, 0], m["first_row_id"], None
+        files, rows, next_row, oldest = [0, 0, 0], [0, 0, 0], first, None
         for e in entries:
             d, status = e["data_file"], e["status"]
             files[status] += 1
@@ -148,17 +164,18 @@ class Table:
             if content == DATA:
                 next_row = self.data_file(d, sequence, m, next_row, live)
             else:
-                self.vector(d, sequence, m, live)
+                self.deletes(s, d, sequence, m, live)
         self.rule(files == [m["existing_files_count"], m["added_files_count"], m["deleted_files_count"]], "manifest: file counts", where)
         self.rule(rows == [m["existing_rows_count"], m["added_rows_count"], m["deleted_rows_count"]], "manifest: row counts", where)
         self.rule(oldest is None or m["min_sequence_number"] == oldest, "manifest: min sequence number", where)
 
     def data_file(self, d, sequence, m, next_row, live):
         path, first = d["file_path"], d.get("first_row_id")
-        if first is None:
+        if next_row is not None and first is None:
             first = next_row
             next_row += d["record_count"]
-        live["ranges"].append((first, d["record_count"]))
+        if next_row is not None:
+            live["ranges"].append((first, d["record_count"]))
         self.rule(d["content"] == DATA, "data file: content", path)
         self.rule(path not in live["data"], "a data file is listed twice", path)
         live["data"][path] = dict(d, sequence=sequence, spec=m["partition_spec_id"])
@@ -169,22 +186,49 @@ class Table:
         self.rule(self.parquet_rows[path] == d["record_count"], "data file: record count", path)
         return next_row
 
-    # a deletion vector ----------------------------------------------------------------------
+    # a delete file --------------------------------------------------------------------------
 
-    def vector(self, d, sequence, m, live):
-        target, where = d["referenced_data_file"], d["file_path"]
+    def deletes(self, s, d, sequence, m, live):
+        target, where, kind = d.get("referenced_data_file"), d["file_path"], d["file_format"].upper()
         self.rule(d["content"] == 1, "delete file: not by position", where)
-        self.rule(d["file_format"].upper() == "PUFFIN", "delete file: not a deletion vector", where)
-        self.rule(d.get("first_row_id") is None, "deletion vector: it has a first row id", where)
-        self.rule(target not in live["vectors"], "two deletion vectors for a data file", target)
+        if kind == "PARQUET" and "cdcd.position" not in s["summary"]:
+            live["strays"].append(d["record_count"])  # of others, until a commit of ours follows
+            return
+        vectors = s["sequence-number"] >= self.lineage and sequence >= self.lineage
+        self.rule(kind == ("PUFFIN" if vectors else "PARQUET"), "delete file: its kind is not that of its version", where)
+        self.rule(d.get("first_row_id") is None, "delete file: it has a first row id", where)
+        self.rule(target not in live["vectors"], "two delete files for a data file", target)
         live["vectors"][target] = d["record_count"]
         file = live["data"].get(target)
-        self.rule(file is not None, "a deletion vector of no live data file", target)
+        self.rule(file is not None, "a delete file of no live data file", target)
         if file is None:
             return
-        self.rule(file["partition"] == d["partition"] and file["spec"] == m["partition_spec_id"], "deletion vector: partition", where)
-        self.rule(file["sequence"] <= sequence, "deletion vector: older than its data file", where)
+        self.rule(file["partition"] == d["partition"] and file["spec"] == m["partition_spec_id"], "delete file: partition", where)
+        self.rule(file["sequence"] <= sequence, "delete file: older than its data file", where)
         self.counts["vectors"] += 1
+        if kind == "PUFFIN":
+            self.vector(d, file)
+        else:
+            self.positions(d, file)
+
+    def positions(self, d, file):
+        target, where = d["referenced_data_file"], d["file_path"]
+        bounds = [{b["key"]: b["value"] for b in d[k]}.get(PATH) for k in ("lower_bounds", "upper_bounds")]
+        self.rule(bounds == [target.encode()] * 2, "positions: bounds of the path", where)
+        self.rule(os.path.getsize(local(where)) == d["file_size_in_bytes"], "positions: size", where)
+        read = parquet.read_table(local(where))
+        ids = [int(f.metadata[b"PARQUET:field_id"]) for f in read.schema]
+        self.rule(ids == [PATH, POS] and read.column_names == ["file_path", "pos"], "positions: columns", where)
+        rows = read.column("pos").to_pylist()
+        self.rule(set(read.column("file_path").to_pylist()) == {target}, "positions: another data file", where)
+        self.rule(len(rows) == d["record_count"], "positions: record count", where)
+        self.rule(all(a < b for a, b in zip(rows, rows[1:])), "positions: not in order", where)
+        self.rule(not rows or 0 <= rows[0] and rows[-1] < file["record_count"], "positions: one beyond the file", where)
+
+    # a deletion vector ----------------------------------------------------------------------
+
+    def vector(self, d, file):
+        target, where = d["referenced_data_file"], d["file_path"]
         with open(local(where), "rb") as f:
             raw = f.read()
         self.rule(len(raw) == d["file_size_in_bytes"], "puffin: size", where)
