@@ -82,7 +82,8 @@ type found struct {
 	rows int
 	sum  digest // of the rows together
 	// version is the lake's own record of when the row was last written, so that a row that
-	// went and came back does not count as unchanged. The source has none.
+	// went and came back does not count as unchanged. Where it keeps none, as in format version 2,
+	// it is the snapshot: no row counts as unchanged while the table changes. The source has none.
 	version int64
 }
 

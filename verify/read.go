@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -112,7 +113,7 @@ func (r *rowReader) readSource(ctx context.Context, conn *sql.Conn, where string
 // readLake reads the rows that a snapshot of a table shows.
 func (r *rowReader) readLake(ctx context.Context, l lakeTable, visit visitor) error {
 	h := l.head
-	records, err := h.Scan(ctx, table.ScanOptions{Snapshot: l.snapshot, Lineage: true})
+	records, err := h.Scan(ctx, table.ScanOptions{Snapshot: l.snapshot, Lineage: h.KeepsLineage()})
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (r *rowReader) readLake(ctx context.Context, l lakeTable, visit visitor) er
 		if err != nil {
 			return fmt.Errorf("read %s: %w", h.Name, err)
 		}
-		err = r.record(rec, visit)
+		err = r.record(rec, l, visit)
 		rec.Release()
 		if err != nil {
 			return fmt.Errorf("read %s: %w", h.Name, err)
@@ -129,10 +130,14 @@ func (r *rowReader) readLake(ctx context.Context, l lakeTable, visit visitor) er
 	return nil
 }
 
-func (r *rowReader) record(rec arrow.RecordBatch, visit visitor) error {
-	versions, err := versionColumn(rec)
-	if err != nil {
-		return err
+func (r *rowReader) record(rec arrow.RecordBatch, l lakeTable, visit visitor) error {
+	version := func(int) int64 { return cmp.Or(l.snapshot, l.head.Snapshot) }
+	if l.head.KeepsLineage() {
+		versions, err := versionColumn(rec)
+		if err != nil {
+			return err
+		}
+		version = versions.Value
 	}
 	for i := range int(rec.NumRows()) {
 		r.begin()
@@ -148,7 +153,7 @@ func (r *rowReader) record(rec arrow.RecordBatch, visit visitor) error {
 			}
 			r.value(j, text, false)
 		}
-		r.end(versions.Value(i), visit)
+		r.end(version(i), visit)
 	}
 	return nil
 }
