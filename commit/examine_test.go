@@ -57,7 +57,7 @@ func (r *reader) rows(s *icetable.Snapshot) (map[int64]string, error) {
 		if _, twice := out[row.Key]; twice {
 			return nil, violation{"I12", fmt.Sprintf("key %d is live twice", row.Key)}
 		}
-		if ids[row.ID] {
+		if row.ID >= 0 && ids[row.ID] { // rows of version 2 have none
 			return nil, violation{"lineage", fmt.Sprintf("two rows have the row id %d", row.ID)}
 		}
 		out[row.Key], ids[row.ID] = row.Val, true

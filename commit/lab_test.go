@@ -34,6 +34,7 @@ type lab struct {
 	server  *fakeServer
 	names   []string      // of the members
 	storage table.Storage // of each
+	format  int           // version of their tables; 0: 3
 	cfg     Config
 }
 
@@ -71,7 +72,7 @@ func (l *lab) members() []Member {
 	var out []Member
 	for _, n := range l.names {
 		m := l.server.member(n)
-		m.Location, m.Storage = l.cat.Location(m.Lake), l.storage
+		m.Location, m.Storage, m.FormatVersion = l.cat.Location(m.Lake), l.storage, l.format
 		out = append(out, m)
 	}
 	return out

@@ -13,6 +13,9 @@ type Member struct {
 	Lake     table.Name
 	Location string // of the lake table's files
 	Storage  table.Storage
+	// FormatVersion is the format version of Iceberg that the lake table is to have; 0: the one
+	// that it has, and the newest for a table that is created.
+	FormatVersion int
 	// Rows and RowBytes are the source's estimates, for progress and chunk sizes.
 	Rows, RowBytes int64
 }
@@ -42,6 +45,12 @@ type Changes struct {
 	// Conflicts counts the attempts that could not land because others had changed the
 	// table, and were made anew.
 	Conflicts int64
+}
+
+// tables is the configuration of the member's table.
+func (m *member) tables(cfg table.Config) table.Config {
+	cfg.FormatVersion = m.FormatVersion
+	return cfg
 }
 
 // shape is how the member's rows look.

@@ -86,10 +86,10 @@ func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, er
 		return nil, err
 	}
 	if h != nil {
-		return h, errors.Join(m.checkShape(h), m.takeSource(h))
+		return h, errors.Join(m.checkShape(h), m.checkVersion(h), m.takeSource(h))
 	}
 	p.cfg.Logger.Info("creating table", "table", m.Lake.String(), "source", m.name().String())
-	h, createErr := table.Create(ctx, p.cfg.Tables, m.Lake, m.Source, m.Storage, m.Location)
+	h, createErr := table.Create(ctx, m.tables(p.cfg.Tables), m.Lake, m.Source, m.Storage, m.Location)
 	if createErr == nil {
 		failpoint("table-created")
 		return h, nil
@@ -127,6 +127,15 @@ func (m *member) checkShape(h *table.Head) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w: %s has changed since, and no row of it was loaded yet: load it under another name (tables[].target)", m.Lake, table.ErrOptionsChanged, m.name())
+}
+
+// checkVersion refuses to make a table older than it is.
+func (m *member) checkVersion(h *table.Head) error {
+	if m.FormatVersion == 0 || h.Version <= m.FormatVersion {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: it is of Iceberg's format version %d, and tables[].format_version is %d; there is no way back: set it to %d, or load the table under another name (tables[].target)",
+		m.Lake, table.ErrOptionsChanged, h.Version, m.FormatVersion, h.Version)
 }
 
 func hasUnsignedBigint(t *capture.Table) bool {
@@ -253,7 +262,7 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 // snapshot, with no rows and the given position.
 func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begin capture.Position) error {
 	began := time.Now()
-	cfg := p.cfg.Tables
+	cfg := m.tables(p.cfg.Tables)
 	if m == p.control {
 		cfg.Intents = "" // its files are not worth the record
 	}
@@ -278,7 +287,7 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 		h = m.table.Head()
 	}
 	p.recoverUploads(ctx, m)
-	if !h.Marked() {
+	if !h.Marked() || h.Version < m.FormatVersion {
 		if err := p.follow(ctx, m, h); err != nil {
 			return err
 		}
@@ -309,7 +318,8 @@ func (p *Pipeline) recoverUploads(ctx context.Context, m *member) {
 }
 
 // follow puts a Mark behind a snapshot of another program that was accepted: were it to expire
-// what is before, nothing would show the position any more.
+// what is before, nothing would show the position any more. A table that is to be of a newer
+// format version becomes it with this commit.
 func (p *Pipeline) follow(ctx context.Context, m *member, h *table.Head) error {
 	e := newEpoch(p.epoch, h.Mark.Position)
 	_, err := p.committer.commitShare(ctx, e, task{member: m, load: h.Mark.Load})

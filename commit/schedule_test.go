@@ -26,9 +26,13 @@ type schedule struct {
 	cuts   int  // how the daemons cut epochs: each in another way than the one before it
 	loose  bool // the catalog gives out sequence numbers itself: only what is asserted refuses a commit
 	traces bool // every call is noted
+	format int  // version of the members' tables; 0: 3; becomes3: 2, and 3 from the second daemon on
 	// rewrites has the daemons rewrite the files of their tables all the time.
 	rewrites bool
 }
+
+// becomes3 is the format of schedules in which tables of version 2 are moved to version 3.
+const becomes3 = 23
 
 // fault is what becomes of one call, and who else acts beside it.
 type fault struct {
@@ -83,6 +87,9 @@ func (s schedule) String() string {
 		if f.actor != nobody {
 			fmt.Fprintf(&b, ", %s %s", map[bool]string{false: "before it", true: "after it"}[f.after], f.actor)
 		}
+	}
+	if s.format != 0 {
+		fmt.Fprintf(&b, "; format %d", s.format)
 	}
 	fmt.Fprintf(&b, "; wiped %v, cuts %d, loose %v", s.wiped, s.cuts, s.loose)
 	if s.rewrites {

@@ -284,6 +284,31 @@ var rarePaths = []string{
 	"end: injected", "end: fenced", "end: rolled back", "end: foreign rows", "end: foreign shape",
 }
 
+// TestVersion2Schedules plays some schedules on tables of format version 2, and on such as are
+// moved to version 3 by the second daemon.
+func TestVersion2Schedules(t *testing.T) {
+	const each = 80
+	bubble(t, func(t *testing.T) {
+		c := newTally()
+		for _, like := range []schedule{{tables: 1, seed: 1, format: 2}, {tables: 1, seed: 1, format: becomes3}} {
+			r, err := lakes{}.play(like)
+			if err != nil || len(r.broken) > 0 {
+				t.Fatal(err, r.broken)
+			}
+			for _, s := range spread(enumerate(like, r.calls), each) {
+				c.play(t, lakes{}, s)
+			}
+		}
+		for _, b := range c.Broken {
+			t.Error(b)
+		}
+		t.Logf("%d played, %d did not come to act", c.Played, c.Missed)
+		if c.Missed > c.Played/2 {
+			t.Error("too few came to act")
+		}
+	})
+}
+
 // TestFoundSchedules plays what has found defects, at every commit of the table: the attempt
 // has landed, its answer is lost, and when the table is looked at it belongs to another, or
 // has another shape; or two attempts of one Delta are on their way, and the first one lands.

@@ -171,7 +171,10 @@ func (w *world) config(lane int) Config {
 	}
 	for _, name := range w.names {
 		m := w.server.member(name)
-		m.Location = w.cat.Location(m.Lake)
+		m.Location, m.FormatVersion = w.cat.Location(m.Lake), w.plan.format
+		if w.plan.format == becomes3 {
+			m.FormatVersion = min(w.starts+1, 3)
+		}
 		cfg.Members = append(cfg.Members, m)
 	}
 	return cfg

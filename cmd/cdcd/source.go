@@ -52,7 +52,7 @@ func (s *source) member(info capture.TableInfo) commit.Member {
 	lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 	return commit.Member{
 		Source: table.Source{Table: info.Table, Options: typeOptions(s.cfg), CommitTime: target.CommitTimestamp},
-		Lake:   lake, Location: s.lake.Location(lake), Storage: storageOf(s.cfg, target), Rows: info.Rows, RowBytes: info.RowBytes,
+		Lake:   lake, Location: s.lake.Location(lake), Storage: storageOf(s.cfg, target), FormatVersion: target.FormatVersion, Rows: info.Rows, RowBytes: info.RowBytes,
 	}
 }
 

@@ -51,7 +51,7 @@ type compaction struct {
 	old, kept []iceberg.ManifestEntry
 	deletes   []iceberg.ManifestEntry // of files that are kept
 	rows      int64
-	columns   [][]arrow.Array         // pieces of each column, of live rows
+	columns   [][]arrow.Array // pieces of each column, of live rows
 	ids       []int64
 	sequences []int64
 	total     int64 // rows of all files in the end

@@ -38,7 +38,7 @@ type Snapshots struct {
 type Row struct {
 	Key     int64
 	Val     string
-	ID      int64 // _row_id
+	ID      int64 // _row_id; negative in a table of version 2
 	Written int64 // _last_updated_sequence_number
 }
 
@@ -85,7 +85,7 @@ func (r *Snapshots) List(s *icetable.Snapshot) (Listing, error) {
 				live[path], out.Files = true, append(out.Files, e)
 				continue
 			}
-			of := *e.DataFile().ReferencedDataFile()
+			of := datafile.Referenced(e.DataFile())
 			if out.Vectors[of] != nil {
 				return out, fmt.Errorf("%w: two deletion vectors of %s", ErrListing, of)
 			}
@@ -145,9 +145,10 @@ func (r *Snapshots) Vector(d iceberg.DataFile) (*dv.RoaringPositionBitmap, error
 	}
 	bits := r.vectors[d.FilePath()]
 	if bits == nil {
-		var err error
-		if bits, err = dv.ReadDV(r.store.IO(context.Background()), d); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
+		of := datafile.Referenced(d)
+		by, err := deleted(r.store.IO(context.Background()), d)
+		if bits = by[of]; err != nil || bits == nil {
+			return nil, fmt.Errorf("%w: positions of %s: %v", ErrAbsent, of, err)
 		}
 		r.vectors[d.FilePath()] = bits
 	}
@@ -174,7 +175,7 @@ func (r *Snapshots) Rows(s *icetable.Snapshot) ([]Row, error) {
 			if gone != nil && gone.Contains(uint64(i)) {
 				continue
 			}
-			if row.ID == inherited {
+			if row.ID == inherited && e.DataFile().FirstRowID() != nil {
 				row.ID = *e.DataFile().FirstRowID() + int64(i)
 			}
 			if row.Written == inherited {

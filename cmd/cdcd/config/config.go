@@ -68,6 +68,7 @@ type TableRule struct {
 	Exclude         []string `yaml:"exclude"`
 	Target          string   `yaml:"target"`           // template namespace.table with {schema} and {table}
 	CommitTimestamp bool     `yaml:"commit_timestamp"` // adds the column _cdcd_commit_ts
+	FormatVersion   int      `yaml:"format_version"`   // of Iceberg: 2 or 3
 
 	Partition      []Transform       `yaml:"partition"`  // empty: no partitions
 	Properties     map[string]string `yaml:"properties"` // of the Iceberg table

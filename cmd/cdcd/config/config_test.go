@@ -92,7 +92,7 @@ func minimalConfig() Config {
 
 // plainRule is a rule of which all that is not given is the default.
 func plainRule(target string, include ...string) TableRule {
-	return TableRule{Include: include, Target: target, Lineage: LineagePreserve, TargetFileSize: DefaultTargetFileSize}
+	return TableRule{Include: include, Target: target, Lineage: LineagePreserve, TargetFileSize: DefaultTargetFileSize, FormatVersion: 3}
 }
 
 // equal compares configurations without the places of their keys.

@@ -17,6 +17,7 @@ type Target struct {
 	Table           string
 	CommitTimestamp bool // the table has the column _cdcd_commit_ts
 	Rule            int  // the place in Config.Tables of the rule that says so
+	FormatVersion   int  // of Iceberg
 }
 
 // Match returns the target of a source table by the first rule that includes it and does
@@ -29,7 +30,7 @@ func (c Config) Match(schema, table string) (target Target, ok bool) {
 		}
 		namespace, name, _ := strings.Cut(cmp.Or(rule.Target, c.Namespace+".{table}"), ".")
 		fill := strings.NewReplacer("{schema}", schema, "{table}", table)
-		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp, i}, true
+		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp, i, rule.FormatVersion}, true
 	}
 	return Target{}, false
 }

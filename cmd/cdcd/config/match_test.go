@@ -13,29 +13,29 @@ func TestMatch(t *testing.T) {
 	c := Config{
 		Namespace: "lake_{schema}",
 		Tables: []TableRule{
-			{Include: []string{"shop.orders"}, Target: "sales.fixed", CommitTimestamp: true},
+			{Include: []string{"shop.orders"}, Target: "sales.fixed", CommitTimestamp: true, FormatVersion: 2},
 			{Include: []string{"shop.*", "s?le.a*z"}, Exclude: []string{"shop.tmp_*", "*.secret"}, Target: "{schema}.x_{table}"},
 			{Include: []string{"*.tmp_?"}},
 			{Include: []string{"swap.*"}, Target: "{table}.{schema}"},
 		},
 	}
 	tests := map[string]Target{
-		"shop.orders":    {"sales", "fixed", true, 0},
-		"shop.Orders":    {"shop", "x_Orders", false, 1},
-		"shop.customers": {"shop", "x_customers", false, 1},
-		"shop.tmp_1":     {"lake_shop", "tmp_1", false, 2}, // excluded by one rule, included by the next
+		"shop.orders":    {"sales", "fixed", true, 0, 2},
+		"shop.Orders":    {"shop", "x_Orders", false, 1, 0},
+		"shop.customers": {"shop", "x_customers", false, 1, 0},
+		"shop.tmp_1":     {"lake_shop", "tmp_1", false, 2, 0}, // excluded by one rule, included by the next
 		"shop.tmp_11":    {},
 		"shop.secret":    {},
 		"Shop.customers": {},
-		"sale.az":        {"sale", "x_az", false, 1},
-		"sale.abcz":      {"sale", "x_abcz", false, 1},
+		"sale.az":        {"sale", "x_az", false, 1, 0},
+		"sale.abcz":      {"sale", "x_abcz", false, 1, 0},
 		"sale.abcy":      {},
 		"sle.az":         {},
-		"shop.a.b":       {"shop", "x_a.b", false, 1},
-		"shop.{schema}":  {"shop", "x_{schema}", false, 1},
-		"swap.t":         {"t", "swap", false, 3},
+		"shop.a.b":       {"shop", "x_a.b", false, 1, 0},
+		"shop.{schema}":  {"shop", "x_{schema}", false, 1, 0},
+		"swap.t":         {"t", "swap", false, 3, 0},
 		"other.t":        {},
-		"été.tmp_é":      {"lake_été", "tmp_é", false, 2},
+		"été.tmp_é":      {"lake_été", "tmp_é", false, 2, 0},
 	}
 	for name, want := range tests {
 		schema, table, _ := strings.Cut(name, ".")

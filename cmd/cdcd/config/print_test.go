@@ -34,6 +34,7 @@ tables:
     exclude: [] # default
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
+    format_version: 3 # default
     partition: [] # default
     properties: {} # default
     lineage: "preserve" # default
@@ -42,6 +43,7 @@ tables:
     exclude: ["a.z"] # /etc/cdcd/conf.d/a.yaml:6
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
+    format_version: 3 # default
     partition: ["day(a)", "bucket(4, b)"] # /etc/cdcd/conf.d/a.yaml:7
     properties: {"w": "1", "x.y": "z"} # /etc/cdcd/conf.d/a.yaml:8
     lineage: "preserve" # default

@@ -9,6 +9,12 @@ import (
 	"strings"
 )
 
+// The format versions of Iceberg that a table can have.
+const (
+	oldestFormat = 2
+	newestFormat = 3
+)
+
 // maxSocketPath is the longest path of a unix socket that the kernel takes, in bytes.
 const maxSocketPath = 107
 
@@ -188,6 +194,7 @@ func (s *settler) tables() {
 		exact := s.globs(join(key, "include"), rule.Include)
 		s.globs(join(key, "exclude"), rule.Exclude)
 		s.layout(key, rule)
+		s.formatVersion(join(key, "format_version"), rule)
 		if rule.Target == "" {
 			rule.Target = s.cfg.Namespace + ".{table}"
 			continue
@@ -208,6 +215,18 @@ func (s *settler) layout(key string, rule *TableRule) {
 	}
 	if n := rule.TargetFileSize; n < minTargetFileSize || n > maxTargetFileSize {
 		s.report(join(key, "target_file_size"), "must be from %v to %v, is %v", minTargetFileSize, maxTargetFileSize, n)
+	}
+}
+
+// formatVersion settles the format version of a rule's tables.
+func (s *settler) formatVersion(key string, rule *TableRule) {
+	switch {
+	case rule.FormatVersion == 0 && !s.present(key):
+		rule.FormatVersion = newestFormat
+	case rule.FormatVersion != oldestFormat && rule.FormatVersion != newestFormat:
+		s.report(key, "want %d or %d", oldestFormat, newestFormat)
+	case rule.FormatVersion == oldestFormat && len(rule.Partition) > 0:
+		s.report(key, "a table of version %d cannot have partitions; leave out partition, or use %d", oldestFormat, newestFormat)
 	}
 }
 
