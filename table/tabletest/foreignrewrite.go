@@ -50,8 +50,7 @@ type compaction struct {
 	snapshot  *icetable.Snapshot // that it makes
 	old, kept []iceberg.ManifestEntry
 	deletes   []iceberg.ManifestEntry // of files that are kept
-	rows      int64
-	columns   [][]arrow.Array // pieces of each column, of live rows
+	columns   [][]arrow.Array         // pieces of each column, of live rows
 	ids       []int64
 	sequences []int64
 	total     int64 // rows of all files in the end
@@ -83,7 +82,7 @@ func (c *compaction) read(ctx context.Context, s *icetable.Snapshot, chosen func
 			return err
 		}
 	}
-	c.total += c.rows
+	c.total += int64(len(c.ids))
 	return nil
 }
 
@@ -149,11 +148,10 @@ func (c *compaction) take(e iceberg.ManifestEntry, rows *datafile.Rows, gone *dv
 		for k, column := range rows.Record.Columns() {
 			c.columns[k] = append(c.columns[k], array.NewSlice(column, i, i+1))
 		}
-		c.rows++
-		if !hasRowIDs(c.meta) {
-			continue
+		id, sequence := pos, e.SequenceNum()
+		if first := e.DataFile().FirstRowID(); first != nil { // else the table keeps no ids, and none is written
+			id += *first
 		}
-		id, sequence := *e.DataFile().FirstRowID()+pos, e.SequenceNum()
 		if rows.RowIDs != nil && rows.RowIDs.IsValid(int(i)) {
 			id = rows.RowIDs.Value(int(i))
 		}
@@ -169,7 +167,7 @@ func (c *compaction) write(ctx context.Context) error {
 	io := c.Store.IO(ctx)
 	prefix := fmt.Sprintf("%s/data/foreign-%s", c.meta.Location(), uuid.New())
 	manifest, err := c.manifest(io, prefix+"-m0.avro", iceberg.ManifestContentData, func(w *iceberg.ManifestWriter) error {
-		if c.rows > 0 {
+		if len(c.ids) > 0 {
 			file, err := c.dataFile(io, prefix+".parquet")
 			if err != nil {
 				return err
