@@ -47,6 +47,8 @@ class Table:
         snapshots = sorted(m["snapshots"], key=lambda s: s["sequence-number"])
         # From this sequence number on the table was of version 3.
         self.lineage = min((s["sequence-number"] for s in snapshots if "first-row-id" in s), default=sys.maxsize)
+        # Of what is older nothing is known where those snapshots have expired.
+        self.before = ("2", "3") if all("first-row-id" in s for s in snapshots) else ("2",)
         self.rule(m["format-version"] == 3 or self.lineage == sys.maxsize, "row ids in a table of version 2")
         by_id = {s["snapshot-id"]: s for s in snapshots}
         self.rule(len(by_id) == len(snapshots), "two snapshots share an id")
@@ -138,7 +140,7 @@ class Table:
         head, entries = self.entries(m["manifest_path"])
         content = m["content"]
         ids = s["sequence-number"] >= self.lineage
-        self.rule(head["format-version"] == ("3" if m["sequence_number"] >= self.lineage else "2"), "manifest: version", where)
+        self.rule(head["format-version"] in (("3",) if m["sequence_number"] >= self.lineage else self.before), "manifest: version", where)
         self.rule(head["content"] == ("deletes" if content else "data"), "manifest: content", where)
         self.rule(int(head["partition-spec-id"]) == m["partition_spec_id"], "manifest: partition spec", where)
         self.rule(os.path.getsize(local(m["manifest_path"])) == m["manifest_length"], "manifest: length", where)
