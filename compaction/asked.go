@@ -38,7 +38,7 @@ func (c *Compactor) Compact(ctx context.Context, a Asked) iter.Seq2[Step, error]
 		if a.Only != nil {
 			files = slices.DeleteFunc(files, func(f table.LiveFile) bool { return !a.Only(f.Path) })
 		}
-		groups := PlanAll(files, c.cfg.Policy(a.Table))
+		groups := PlanAll(files, c.policy(survey))
 		at := Step{Groups: len(groups)}
 		for more := yield(at, nil); more && at.Done < len(groups); more = yield(at, err) && err == nil {
 			err = c.take(ctx, survey, groups[at.Done], &at)

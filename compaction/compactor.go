@@ -23,13 +23,14 @@ type Lake interface {
 
 // CompactorConfig is what a Compactor works with.
 type CompactorConfig struct {
-	Lake   Lake
-	Fence  int64                   // of this daemon
-	Policy func(table.Name) Policy // by table
-	Share  float64                 // of the time that background work takes: above 0, up to 1
-	Idle   bool                    // look in the background, and rewrite nothing
-	Clock  Clock
-	Logger *slog.Logger
+	Lake         Lake
+	Fence        int64           // of this daemon
+	Targets      func() []Target // the tables as they are
+	DeletedShare float64         // of a file's rows, from which on it is rewritten
+	Share        float64         // of the time that background work takes: above 0, up to 1
+	Idle         bool            // look in the background, and rewrite nothing
+	Clock        Clock
+	Logger       *slog.Logger
 }
 
 const (
@@ -58,6 +59,7 @@ type Compactor struct {
 type state struct {
 	looked  int64 // the snapshot at which there was nothing to do; 0: none
 	blocked time.Time
+	policy  Policy
 	debt    Debt
 	watch   debtWatch
 	warned  time.Time // of its growth
@@ -88,12 +90,12 @@ func NewCompactor(cfg CompactorConfig) (*Compactor, error) {
 	return &Compactor{cfg: cfg, turn: make(chan struct{}, 1), stems: map[string]bool{}, tables: map[table.Name]*state{}}, nil
 }
 
-// Run rewrites what needs it in the background, until ctx ends. targets gives the tables as they
-// are. Trouble with one table leaves the others to go on.
-func (c *Compactor) Run(ctx context.Context, targets func() []Target) {
+// Run rewrites what needs it in the background, until ctx ends. Trouble with one table leaves the
+// others to go on.
+func (c *Compactor) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		worked := false
-		for _, t := range targets() {
+		for _, t := range c.cfg.Targets() {
 			did, err := c.step(ctx, t)
 			if err != nil && !errors.Is(err, context.Canceled) {
 				c.cfg.Logger.Warn("files are not rewritten", "table", t.Name.String(), "err", err, "again_after", retryAfter)
@@ -145,13 +147,18 @@ func (c *Compactor) state(n table.Name) *state {
 	return s
 }
 
+// policy says what is worth rewriting in a table.
+func (c *Compactor) policy(s *table.Survey) Policy {
+	return Policy{TargetBytes: s.Target, DeletedShare: c.cfg.DeletedShare}
+}
+
 // note plans for a survey, and remembers what it shows.
 func (c *Compactor) note(s *table.Survey) []Group {
-	p := c.cfg.Policy(s.Name)
+	p := c.policy(s)
 	groups := Plan(s.Files, p)
 	st := c.state(s.Name)
 	c.mu.Lock()
-	st.debt = measure(s.Files, groups, p)
+	st.policy, st.debt = p, measure(s.Files, groups, p)
 	if st.looked = 0; len(groups) == 0 || c.cfg.Idle {
 		st.looked = s.Snapshot
 	}
@@ -162,11 +169,11 @@ func (c *Compactor) note(s *table.Survey) []Group {
 
 // watch looks how a table's debt has gone since, and warns where it grows.
 func (c *Compactor) watch(n table.Name, s *state) {
-	now, p := c.cfg.Clock.Now(), c.cfg.Policy(n)
+	now := c.cfg.Clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.watch.observe(s.debt.Pending, now)
-	s.debt.Growing = s.watch.growing(p)
+	s.debt.Growing = s.watch.growing(s.policy)
 	if s.debt.Growing && now.Sub(s.warned) >= warnEvery {
 		s.warned = now
 		c.cfg.Logger.Warn("files that are to be rewritten become more than are rewritten", "table", n.String(), "bytes", s.debt.Pending,

@@ -79,7 +79,7 @@ func newCompactorLab(t *testing.T) (*labLake, *Compactor, *steppedClock, context
 	start := time.Unix(0, 0)
 	clock := &steppedClock{handClock: handClock{now: start}, until: start.Add(time.Hour), end: cancel}
 	c, err := NewCompactor(CompactorConfig{
-		Lake: l, Fence: l.fence, Policy: func(table.Name) Policy { return DefaultPolicy() }, Share: 1, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+		Lake: l, Fence: l.fence, Targets: l.targets, DeletedShare: 0.2, Share: 1, Clock: clock, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestRunPaysTheDebt(t *testing.T) {
 			l.commit(change{n * 3, ""}, change{1000 + n, "meanwhile"})
 		}
 	}
-	c.Run(ctx, l.targets)
+	c.Run(ctx)
 	l.check()
 	st, s := l.table.Stats(), c.Status()
 	if st.Files > 2*(fanout-1) || l.replaced == 0 || s.Debts[l.name].Pending != 0 {
@@ -130,13 +130,13 @@ func TestRunGoesOn(t *testing.T) {
 	l.fill(0, 20)
 	l.fails = []error{errors.New("no"), fmt.Errorf("late: %w", table.ErrOutdated)}
 	clock.until = time.Unix(0, 0).Add(retryAfter / 2)
-	c.Run(ctx, l.targets)
+	c.Run(ctx)
 	if s := c.Status(); l.replaced != 0 || s.Totals.Failed != 1 || len(c.InFlight()) != 0 {
 		t.Fatalf("%d rewrites, %+v", l.replaced, s.Totals)
 	}
 	ctx, clock.end = context.WithCancel(context.Background())
 	clock.until = clock.now.Add(2 * retryAfter)
-	c.Run(ctx, l.targets)
+	c.Run(ctx)
 	if s := c.Status(); l.replaced == 0 || s.Totals.Outdated != 1 || s.Debts[l.name].Pending != 0 {
 		t.Errorf("%d rewrites, %+v", l.replaced, s)
 	}
@@ -148,7 +148,7 @@ func TestIdleOnlyLooks(t *testing.T) {
 	l, c, _, ctx := newCompactorLab(t)
 	c.cfg.Idle = true
 	l.fill(0, 20)
-	c.Run(ctx, l.targets)
+	c.Run(ctx)
 	if s := c.Status(); l.replaced != 0 || s.Debts[l.name].Pending == 0 {
 		t.Errorf("%d rewrites, %+v", l.replaced, s)
 	}

@@ -60,7 +60,7 @@ func newMaintenance(t fatal, seed uint64) *maintenance {
 	t.Helper()
 	m := &maintenance{lab: newLab(t), rng: rand.New(rand.NewPCG(seed, 0)), hits: map[string]int{}}
 	m.grace = testInterval
-	m.policy = DefaultPolicy()
+	m.policy = Policy{TargetBytes: table.DefaultTargetFileSize, DeletedShare: 0.2}
 	if m.maybe(2) { // a few files of this table are a full one
 		m.policy.TargetBytes = 4 << 10
 	}

@@ -30,9 +30,6 @@ type Policy struct {
 	DeletedShare float64 // of a file's rows, from which on it is rewritten
 }
 
-// DefaultPolicy is for tables that are read by engines and written to all the time.
-func DefaultPolicy() Policy { return Policy{TargetBytes: 256 << 20, DeletedShare: 0.2} }
-
 // Reason is why a group is rewritten.
 type Reason string
 

@@ -32,6 +32,7 @@ type Survey struct {
 	Snapshot int64      // 0: none
 	Epoch    int64      // of the Mark
 	Files    []LiveFile // oldest first
+	Target   int64      // how many bytes a data file may have, about
 	inputs   map[string]surveyed
 	layout   *datafile.Layout
 	specs    map[int32]iceberg.PartitionSpec
@@ -54,7 +55,7 @@ type surveyed struct {
 // time in proportion to the number of files.
 func (t *Table) Survey() *Survey {
 	s := &Survey{
-		Name: t.Name(), Snapshot: t.head.Snapshot, Epoch: t.head.Mark.Epoch, Files: make([]LiveFile, 0, len(t.content.files)),
+		Name: t.Name(), Snapshot: t.head.Snapshot, Epoch: t.head.Mark.Epoch, Files: make([]LiveFile, 0, len(t.content.files)), Target: t.head.TargetFileSize(),
 		inputs: make(map[string]surveyed, len(t.content.files)), layout: t.layout, specs: map[int32]iceberg.PartitionSpec{},
 		store: t.head.store, location: t.head.meta.Location(), mem: t.mem,
 	}

@@ -12,9 +12,8 @@ import (
 // compactor makes the compactor of a recovered pipeline.
 func (d *daemon) compactor(p *commit.Pipeline) (*compaction.Compactor, error) {
 	c := d.cfg.Compaction
-	policy := compaction.Policy{TargetBytes: int64(c.TargetFileSize), DeletedShare: float64(c.DeletedPercent) / 100}
 	return compaction.NewCompactor(compaction.CompactorConfig{
-		Lake: p, Fence: p.Status().Fence, Policy: func(table.Name) compaction.Policy { return policy },
+		Lake: p, Fence: p.Status().Fence, Targets: targets(controlName(d.cfg), p), DeletedShare: float64(c.DeletedPercent) / 100,
 		Share: float64(c.CPUPercent) / 100, Idle: !c.Enabled, Clock: compaction.Wall{}, Logger: d.logger.With(componentKey, componentCompaction),
 	})
 }
@@ -43,6 +42,6 @@ func (d *daemon) maintain(ctx context.Context, lake *lakehouse, p *commit.Pipeli
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { d.collectGarbage(ctx, lake, p, c) })
-	running.Go(func() { c.Run(ctx, targets(controlName(d.cfg), p)) })
+	running.Go(func() { c.Run(ctx) })
 	return func() { cancel(); running.Wait() }, nil
 }

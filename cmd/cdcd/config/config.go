@@ -144,7 +144,6 @@ type Compaction struct {
 	Enabled        bool  `yaml:"enabled"`
 	CPUPercent     int64 `yaml:"cpu_percent" min:"1" max:"100"`     // of one core
 	DeletedPercent int64 `yaml:"deleted_percent" min:"1" max:"100"` // of a file's rows, from which on it is rewritten
-	TargetFileSize Size  `yaml:"target_file_size" min:"1MiB" max:"4GiB"`
 }
 
 // Garbage says when files that no snapshot names are deleted.
@@ -176,7 +175,7 @@ func Default() Config {
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},
 		Commit:          Commit{Interval: Duration(10e9), MaxRows: 500_000, MaxBytes: 64 << 20},
 		Load:            Loading{Connections: 2},
-		Compaction:      Compaction{Enabled: true, CPUPercent: 30, DeletedPercent: 20, TargetFileSize: 256 << 20},
+		Compaction:      Compaction{Enabled: true, CPUPercent: 30, DeletedPercent: 20},
 		Garbage:         Garbage{Grace: Duration(24 * time.Hour), Interval: Duration(time.Hour)},
 		Memory:          Memory{Limit: 512 << 20},
 		Log:             Log{Level: "info", Format: "auto"},

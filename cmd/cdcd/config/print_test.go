@@ -91,7 +91,6 @@ compaction:
   enabled: true # default
   cpu_percent: 30 # default
   deleted_percent: 20 # default
-  target_file_size: 256MiB # default
 garbage:
   grace: 24h # default
   interval: 1h # default
