@@ -38,12 +38,15 @@ const (
 	lookEvery = time.Second
 	// retryAfter is how long a table is left alone after a rewrite of it has failed.
 	retryAfter = time.Minute
+	// besideShare is what part of a table's target size a rewrite may read at most that is done
+	// beside a larger one: it bounds the memory that both take.
+	besideShare = 32
 	// warnEvery is how often it is said again that a table's debt grows.
 	warnEvery = time.Hour
 )
 
 // Compactor rewrites files of tables. Of everything that it does, one rewrite at a time is under
-// way. It may be used by several goroutines.
+// way, but that a large one gives way to small ones. It may be used by several goroutines.
 type Compactor struct {
 	cfg  CompactorConfig
 	turn chan struct{} // held by the one that rewrites
@@ -111,7 +114,7 @@ func (c *Compactor) Run(ctx context.Context) {
 // step rewrites the most urgent group of a table, if there is one.
 func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error) {
 	s := c.state(t.Name)
-	if t.Snapshot != 0 && t.Snapshot == s.looked || c.cfg.Clock.Now().Before(s.blocked) {
+	if c.settled(t, s) {
 		c.watch(t.Name, s)
 		return false, nil
 	}
@@ -124,15 +127,27 @@ func (c *Compactor) step(ctx context.Context, t Target) (worked bool, err error)
 		return false, nil
 	}
 	_, err = c.rewrite(ctx, survey, groups[0], c.cfg.Share)
-	if errors.Is(err, table.ErrOutdated) {
-		return true, nil
+	return true, c.block(s, err)
+}
+
+// settled reports that there was nothing to do at a table's snapshot, or that it is left alone.
+func (c *Compactor) settled(t Target, s *state) bool {
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.Snapshot != 0 && t.Snapshot == s.looked || now.Before(s.blocked)
+}
+
+// block leaves a table alone for a while after a rewrite has failed, but for one that others were
+// faster with.
+func (c *Compactor) block(s *state, err error) error {
+	if err == nil || errors.Is(err, table.ErrOutdated) {
+		return nil
 	}
-	if err != nil {
-		c.mu.Lock()
-		s.blocked = c.cfg.Clock.Now().Add(retryAfter)
-		c.mu.Unlock()
-	}
-	return true, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.blocked = c.cfg.Clock.Now().Add(retryAfter)
+	return err
 }
 
 // state gives what is known of a table.
@@ -181,24 +196,29 @@ func (c *Compactor) watch(n table.Name, s *state) {
 	}
 }
 
-// rewrite rewrites a group within a share of the time and lands it. One rewrite at a time is under
-// way.
+// rewrite rewrites a group within a share of the time and lands it, once no other is under way.
 func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, share float64) (*table.Rewrite, error) {
-	pace, err := NewPacer(share, c.cfg.Clock)
-	if err != nil {
-		return nil, err
-	}
 	select {
 	case c.turn <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-c.turn }()
+	pace, err := NewPacer(share, c.cfg.Clock)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{name: s.Name, group: g, pace: pace, quiet: map[table.Name]int64{}}
+	j.giveWay = func(ctx context.Context) error { return c.giveWay(ctx, j) }
+	return c.carryOut(ctx, s, j)
+}
+
+// carryOut does a job.
+func (c *Compactor) carryOut(ctx context.Context, s *table.Survey, j *job) (rw *table.Rewrite, err error) {
 	stem := table.NewStem(c.cfg.Fence, s.Epoch)
-	j := c.begin(&job{name: s.Name, group: g, pace: pace}, stem)
-	var rw *table.Rewrite
-	j.computed = computed(func() {
-		rw, err = s.Rewrite(ctx, g.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
+	c.begin(j, stem)
+	j.computed += computed(func() {
+		rw, err = s.Rewrite(ctx, j.group.Paths(), table.RewriteOptions{Stem: stem, Pace: j})
 	})
 	if err == nil {
 		err = c.cfg.Lake.Replace(ctx, rw)
@@ -207,14 +227,16 @@ func (c *Compactor) rewrite(ctx context.Context, s *table.Survey, g Group, share
 	return rw, err
 }
 
-func (c *Compactor) begin(j *job, stem string) *job {
+func (c *Compactor) begin(j *job, stem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stems[stem] = true
 	j.began = c.cfg.Clock.Now()
+	j.looked = j.began
 	j.pace.Begin()
-	c.job = j
-	return j
+	if j.within == nil {
+		c.job = j
+	}
 }
 
 // end notes what became of a rewrite. Its files are in the table by now, or never will be.
@@ -223,7 +245,11 @@ func (c *Compactor) end(j *job, stem string, rw *table.Rewrite, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.stems, stem)
-	c.job = nil
+	if j.within == nil {
+		c.job = nil
+	} else {
+		j.within.computed -= j.computed
+	}
 	t := &c.totals
 	t.Worked += took - time.Duration(j.rested.Load())
 	t.Computed += j.computed

@@ -18,6 +18,7 @@ type labLake struct {
 	between  func()  // what happens while a rewrite is under way; nil: nothing
 	fails    []error // of the next calls of Replace
 	replaced int
+	landed   []int // the inputs of each rewrite that was
 	surveys  int
 }
 
@@ -52,7 +53,7 @@ func (l *labLake) Replace(ctx context.Context, rw *table.Rewrite) error {
 	if err != nil {
 		return err
 	}
-	l.replaced++
+	l.replaced, l.landed = l.replaced+1, append(l.landed, len(rw.Inputs))
 	l.shown[h.Snapshot] = maps.Clone(l.model)
 	return l.table.Advance(ctx, a, d, h)
 }

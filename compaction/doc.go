@@ -58,7 +58,10 @@
 // A [Compactor] swaps nothing itself. It hands a finished rewrite to a [Lake], behind which
 // package commit lands it between two epochs: so a rewrite and an epoch cannot race. Where another
 // program was faster with one of the inputs, the rewrite is thrown away. One rewrite at a time is
-// under way in the process, whoever asked for it.
+// under way in the process, whoever asked for it, but that one of many rows gives way: every second
+// it merges those small files that have come meanwhile, in all tables, within its own share of the
+// time and up to a thirty-second of the target size. So how many there are does not depend on how
+// long a rewrite takes.
 //
 // # Debt
 //

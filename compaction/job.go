@@ -17,15 +17,33 @@ type job struct {
 	rows   atomic.Int64 // of the inputs, read
 	rested atomic.Int64 // nanoseconds
 
-	computed time.Duration // once it is written
+	within  *job                        // the one that gave way to it; nil: none
+	giveWay func(context.Context) error // does small ones; nil: it is one
+	looked  time.Time                   // for small ones
+	quiet   map[table.Name]int64        // the snapshots at which there were none
+
+	computed time.Duration // once it is written, without those within it
 }
 
-// Rest notes rows that were read, and rests as the pace says.
+// Rest notes rows that were read, and rests as the pace says. Every now and then it does small
+// rewrites meanwhile.
 func (j *job) Rest(ctx context.Context, rows int64) error {
 	j.rows.Add(rows)
 	before := j.pace.clock.Now()
 	err := j.pace.Rest(ctx)
+	if err == nil && j.giveWay != nil && j.pace.clock.Now().Sub(j.looked) >= lookEvery {
+		err = j.aside(ctx)
+	}
 	j.rested.Add(int64(j.pace.clock.Now().Sub(before)))
+	return err
+}
+
+// aside does small rewrites, which take no time of this one's.
+func (j *job) aside(ctx context.Context) error {
+	before := j.pace.clock.Now()
+	err := j.giveWay(ctx)
+	j.looked = j.pace.clock.Now()
+	j.pace.Skip(j.looked.Sub(before))
 	return err
 }
 

@@ -58,6 +58,9 @@ func NewPacer(share float64, clock Clock) (*Pacer, error) {
 // Begin says that work begins now: the time since the last rest was none.
 func (p *Pacer) Begin() { p.worked = p.clock.Now() }
 
+// Skip says that some of the time since the last rest was somebody else's.
+func (p *Pacer) Skip(d time.Duration) { p.worked = p.worked.Add(d) }
+
 // Rest sleeps for what was worked since the last rest.
 func (p *Pacer) Rest(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
