@@ -30,17 +30,20 @@ type job struct {
 func (j *job) Rest(ctx context.Context, rows int64) error {
 	j.rows.Add(rows)
 	before := j.pace.clock.Now()
-	err := j.pace.Rest(ctx)
-	if err == nil && j.giveWay != nil && j.pace.clock.Now().Sub(j.looked) >= lookEvery {
-		err = j.aside(ctx)
+	err := j.aside(ctx)
+	if err == nil {
+		err = j.pace.Rest(ctx, j.aside)
 	}
 	j.rested.Add(int64(j.pace.clock.Now().Sub(before)))
 	return err
 }
 
-// aside does small rewrites, which take no time of this one's.
+// aside does small rewrites, if it is time to look for them. They take no time of this one's.
 func (j *job) aside(ctx context.Context) error {
 	before := j.pace.clock.Now()
+	if j.giveWay == nil || before.Sub(j.looked) < lookEvery {
+		return nil
+	}
 	err := j.giveWay(ctx)
 	j.looked = j.pace.clock.Now()
 	j.pace.Skip(j.looked.Sub(before))

@@ -11,6 +11,8 @@ const (
 	shortestRest = 2 * time.Millisecond
 	// longestRest bounds one rest, also after a step that took very long.
 	longestRest = time.Minute
+	// longestSleep is after how much of a rest it is looked for something else to do.
+	longestSleep = lookEvery
 )
 
 // Clock is the time that a Pacer goes by.
@@ -61,18 +63,23 @@ func (p *Pacer) Begin() { p.worked = p.clock.Now() }
 // Skip says that some of the time since the last rest was somebody else's.
 func (p *Pacer) Skip(d time.Duration) { p.worked = p.worked.Add(d) }
 
-// Rest sleeps for what was worked since the last rest.
-func (p *Pacer) Rest(ctx context.Context) error {
+// Rest sleeps for what was worked since the last rest, and does meanwhile what there is to do.
+func (p *Pacer) Rest(ctx context.Context, meanwhile func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	worked := float64(p.clock.Now().Sub(p.worked))
-	rest := min(worked*(1-p.share)/p.share, float64(longestRest))
-	if rest < float64(shortestRest) {
+	rest := time.Duration(min(worked*(1-p.share)/p.share, float64(longestRest)))
+	if rest < shortestRest {
 		return nil
 	}
-	if err := p.clock.Sleep(ctx, time.Duration(rest)); err != nil {
-		return err
+	for ; rest > 0; rest -= longestSleep {
+		if err := p.clock.Sleep(ctx, min(rest, longestSleep)); err != nil {
+			return err
+		}
+		if err := meanwhile(ctx); err != nil {
+			return err
+		}
 	}
 	p.Begin()
 	return nil

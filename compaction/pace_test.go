@@ -22,6 +22,36 @@ func (c *handClock) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// nothing is what there is to do in a rest.
+func nothing(context.Context) error { return nil }
+
+// TestPacerRestsInParts has something to do in a rest, which lengthens it.
+func TestPacerRestsInParts(t *testing.T) {
+	clock := &handClock{now: time.Unix(0, 0)}
+	p, err := NewPacer(0.1, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.now = clock.now.Add(time.Second)
+	did := 0
+	err = p.Rest(t.Context(), func(context.Context) error {
+		did++
+		clock.now = clock.now.Add(time.Second)
+		return nil
+	})
+	if err != nil || did != 9 || clock.slept != 9*time.Second {
+		t.Errorf("slept %v, did %d, %v", clock.slept, did, err)
+	}
+	if err := p.Rest(t.Context(), nothing); err != nil || clock.slept != 9*time.Second {
+		t.Errorf("what was done in the rest was rested for: %v, %v", clock.slept, err)
+	}
+	clock.now = clock.now.Add(time.Second)
+	failed := errors.New("failed")
+	if err := p.Rest(t.Context(), func(context.Context) error { return failed }); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+}
+
 func TestPacerKeepsItsShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		share := rapid.Float64Range(0.05, 1).Draw(t, "share")
@@ -34,7 +64,7 @@ func TestPacerKeepsItsShare(t *testing.T) {
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
 			step := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "step"))
 			clock.now, worked = clock.now.Add(step), worked+step
-			if err := p.Rest(context.Background()); err != nil {
+			if err := p.Rest(context.Background(), nothing); err != nil {
 				t.Fatal(err)
 			}
 			owed := time.Duration(float64(worked) * (1 - share) / share)
@@ -52,12 +82,12 @@ func TestPacerIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.now = clock.now.Add(time.Hour)
-	if err := p.Rest(context.Background()); err != nil || clock.slept != longestRest {
+	if err := p.Rest(context.Background(), nothing); err != nil || clock.slept != longestRest {
 		t.Errorf("slept %v after an hour, %v", clock.slept, err)
 	}
 	clock.now = clock.now.Add(time.Hour)
 	p.Begin()
-	if err := p.Rest(context.Background()); err != nil || clock.slept != longestRest {
+	if err := p.Rest(context.Background(), nothing); err != nil || clock.slept != longestRest {
 		t.Errorf("slept %v for what was no work, %v", clock.slept, err)
 	}
 }
@@ -72,7 +102,7 @@ func TestPacerEndsWithItsContext(t *testing.T) {
 	if err := (Wall{}).Sleep(ctx, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := p.Rest(ctx); !errors.Is(err, context.Canceled) {
+	if err := p.Rest(ctx, nothing); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	for _, share := range []float64{0, -1, 1.1} {
