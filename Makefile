@@ -19,8 +19,9 @@ test: unit integration ## all tests: units, then real servers and engines (insta
 unit: ## unit tests only: a few minutes, nothing to install
 	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
 
-test-long: ## every schedule of faults in memory, and 2,000 random ones
+test-long: servers engines ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions
 	go test -count=1 -timeout 120m -run '^Test(Random|Rewrite)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
+	go test -tags integration,long -count=1 -timeout 3h -run '^Test(ManyTables|WideTable|LargeBlobs|HugeTransaction)$$' ./integration -v
 
 mutants: ## schedules of faults, and orders of maintenance, notice each rule of the protocol that is left out
 	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v
@@ -45,8 +46,8 @@ crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind
 check: lint unit ## vet, staticcheck, gofumpt and the unit tests
 
 lint: $(STATICCHECK) $(GOFUMPT)
-	go vet ./... && go vet -tags failpoint ./... && go vet -tags mutant ./commit ./compaction ./table && go vet -tags integration,bench,crash,soak ./integration
-	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,failpoint ./integration ./commit && $(STATICCHECK) -tags mutant ./commit ./compaction ./table
+	go vet ./... && go vet -tags failpoint ./... && go vet -tags mutant ./commit ./compaction ./table && go vet -tags integration,bench,crash,soak,long ./integration
+	$(STATICCHECK) ./... && $(STATICCHECK) -tags integration,bench,crash,soak,long,failpoint ./integration ./commit && $(STATICCHECK) -tags mutant ./commit ./compaction ./table
 	@unformatted=$$($(GOFUMPT) -l .); [ -z "$$unformatted" ] || { echo "gofumpt: $$unformatted"; exit 1; }
 
 $(STATICCHECK):
