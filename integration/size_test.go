@@ -133,16 +133,16 @@ func TestWideTable(t *testing.T) {
 	})
 }
 
-// TestLargeBlobs replicates half a gigabyte of values of 32 MiB in one transaction.
+// TestLargeBlobs replicates half a gigabyte of values of 8 MiB in one transaction.
 func TestLargeBlobs(t *testing.T) {
-	const rows, size = 16, 32 << 20
+	const rows, size = 64, 8 << 20
 	s := ownServer(t, mysql97, "--max-allowed-packet=1G", "--innodb-log-buffer-size=256M")
 	s.schema(t, "blobs")
 	s.exec(t, "CREATE TABLE blobs.t (id INT PRIMARY KEY, v LONGBLOB)")
 	p := newPipeline(t, s, "blobs.t", nil)
 	p.catchUp()
 	c := s.conn(t)
-	for _, query := range []string{"BEGIN", fmt.Sprintf("INSERT INTO blobs.t WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, REPEAT(CHAR(64 + n), %d) FROM s", rows, size), "COMMIT"} {
+	for _, query := range []string{"BEGIN", fmt.Sprintf("INSERT INTO blobs.t WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, REPEAT(CHAR(32 + n), %d) FROM s", rows, size), "COMMIT"} {
 		if _, err := c.ExecContext(t.Context(), query); err != nil {
 			t.Fatal(err)
 		}

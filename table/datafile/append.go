@@ -95,9 +95,7 @@ func (a *Appender) flush() error {
 func (a *Appender) writeGroup() error {
 	schema := a.shape.arrow
 	if a.pw == nil {
-		pw, err := a.layout.newParquet(a.counted, schema, func(i int) bool {
-			return schema.Field(i).Name == iceberg.LastUpdatedSequenceNumberColumnName || repeats(a.pieces[i])
-		})
+		pw, err := a.layout.newParquet(a.counted, schema, a.pieces)
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,11 @@ func rowIDArray(ids []int64) arrow.Array {
 }
 
 func (l *Layout) writeParquet(w io.Writer, schema *arrow.Schema, record arrow.RecordBatch) (any, error) {
-	pw, err := l.newParquet(w, schema, func(i int) bool { return repeats([]arrow.Array{record.Column(i)}) })
+	columns := make([][]arrow.Array, record.NumCols())
+	for i, c := range record.Columns() {
+		columns[i] = []arrow.Array{c}
+	}
+	pw, err := l.newParquet(w, schema, columns)
 	if err != nil {
 		return nil, err
 	}
@@ -91,19 +95,24 @@ func (l *Layout) writeParquet(w io.Writer, schema *arrow.Schema, record arrow.Re
 	return pw.FileMetadata()
 }
 
-// newParquet begins a Parquet file. Columns that repeat get a dictionary.
-func (l *Layout) newParquet(w io.Writer, schema *arrow.Schema, repeat func(column int) bool) (*pqarrow.FileWriter, error) {
+// newParquet begins a Parquet file that is like its first columns, each in pieces. Those that repeat
+// get a dictionary. It writes so many rows at a time that a page is not much larger than it should
+// be: the library looks at a page's size behind each such batch only, and holds a page in memory.
+func (l *Layout) newParquet(w io.Writer, schema *arrow.Schema, columns [][]arrow.Array) (*pqarrow.FileWriter, error) {
 	props := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy), parquet.WithRootName("table"),
 		parquet.WithCompression(l.packed.codec), parquet.WithCompressionLevel(l.packed.level),
 		parquet.WithStoreDecimalAsInteger(true), parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithDictionaryDefault(false), parquet.WithStats(true), parquet.WithPageIndexEnabled(true),
 	}
+	batch := parquet.DefaultWriteBatchSize
 	for i, f := range schema.Fields() {
-		if repeat(i) {
+		if f.Name == iceberg.LastUpdatedSequenceNumberColumnName || repeats(columns[i]) {
 			props = append(props, parquet.WithDictionaryFor(f.Name, true))
 		}
+		batch = min(batch, rowsOfPage(columns[i]))
 	}
+	props = append(props, parquet.WithBatchSize(batch))
 	return pqarrow.NewFileWriter(schema, w, parquet.NewWriterProperties(props...), pqarrow.NewArrowWriterProperties())
 }
 
@@ -121,6 +130,15 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	}
 	c.n += int64(len(p))
 	return len(p), nil
+}
+
+// rowsOfPage is how many rows of a column, in pieces, take a page, about; at least one.
+func rowsOfPage(pieces []arrow.Array) int64 {
+	rows := int64(0)
+	for _, a := range pieces {
+		rows += int64(a.Len())
+	}
+	return max(1, rows*parquet.DefaultDataPageSize/max(1, SizeOf(pieces...)))
 }
 
 const (
