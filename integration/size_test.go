@@ -176,7 +176,7 @@ func TestHugeTransaction(t *testing.T) {
 		}
 		run("BEGIN")
 		for i := range parts {
-			run(fmt.Sprintf("INSERT INTO huge.t SELECT n + %d, n * 7919, RPAD(SHA1(n + %d), 970 + n %% 60, MD5(n)) FROM huge.seq", i*rows/parts, i))
+			run(fmt.Sprintf("INSERT INTO huge.t SELECT n + %d, n * 7919, RPAD(SHA2(n + %d, 512), 970 + n %% 60, SHA2(n, 256)) FROM huge.seq", i*rows/parts, i))
 		}
 		run("UPDATE huge.t SET n = -1 WHERE id % 1000 = 0")
 		run("COMMIT")
