@@ -3,6 +3,8 @@ package capture
 import (
 	"errors"
 	"unicode/utf8"
+
+	"cdcd/capture/charset"
 )
 
 // errNotText reports bytes that are not text in their column's charset.
@@ -11,17 +13,26 @@ var errNotText = errors.New("bytes that are not text in the column's character s
 // textReader appends src, stored text of one charset, to dst as UTF-8.
 type textReader func(dst *growable, src []byte) error
 
-// textDecoder returns how text of charset is read, or nil where that is not supported.
-func textDecoder(charset string) textReader {
-	switch charset {
-	case "utf8mb4", "utf8mb3", "utf8":
+// textDecoder returns how text of a character set is read, or nil where that is not known.
+func textDecoder(name string) textReader {
+	if isUTF8(name) {
 		return readUTF8
-	case "ascii":
-		return readASCII
-	case "latin1":
-		return readLatin1
 	}
-	return nil
+	c := charset.For(name)
+	if c == nil {
+		return nil
+	}
+	return func(dst *growable, src []byte) error { return transcode(dst, src, c) }
+}
+
+func isUTF8(charset string) bool {
+	return charset == "utf8mb4" || charset == "utf8mb3" || charset == "utf8"
+}
+
+// injective tells that different texts of a character set are different as UTF-8.
+func injective(name string) bool {
+	c := charset.For(name)
+	return isUTF8(name) || c != nil && c.Injective()
 }
 
 func readUTF8(dst *growable, src []byte) error {
@@ -32,23 +43,21 @@ func readUTF8(dst *growable, src []byte) error {
 	return nil
 }
 
-func readASCII(dst *growable, src []byte) error {
-	if asciiPrefix(src) < len(src) {
-		return errNotText
-	}
-	dst.appendBytes(src)
-	return nil
-}
-
-func readLatin1(dst *growable, src []byte) error {
+// transcode appends text of a character set to dst. Runs of ASCII, of which most text has some,
+// are copied.
+func transcode(dst *growable, src []byte, c *charset.Charset) error {
 	for len(src) > 0 {
-		n := asciiPrefix(src)
-		dst.appendBytes(src[:n])
-		if n < len(src) {
-			var buf [utf8.UTFMax]byte
-			dst.appendBytes(utf8.AppendRune(buf[:0], latin1Rune(src[n])))
-			n++
+		if n := asciiPrefix(src); n > 0 && c.ASCII() {
+			dst.appendBytes(src[:n])
+			src = src[n:]
+			continue
 		}
+		r, n := c.Rune(src)
+		if n == 0 {
+			return errNotText
+		}
+		var buf [utf8.UTFMax]byte
+		dst.appendBytes(utf8.AppendRune(buf[:0], r))
 		src = src[n:]
 	}
 	return nil
@@ -62,17 +71,4 @@ func asciiPrefix(b []byte) int {
 		}
 	}
 	return len(b)
-}
-
-// latin1Rune maps a byte from 0x80 of MySQL's latin1, which is Windows-1252 with the five
-// bytes that Windows leaves undefined kept as the control characters of their number.
-func latin1Rune(b byte) rune {
-	if b >= 0xa0 {
-		return rune(b)
-	}
-	c1 := [...]rune{
-		0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f,
-		0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178,
-	}
-	return c1[b-0x80]
 }

@@ -308,7 +308,7 @@ func TestHeldStreamEndsBetweenTransactions(t *testing.T) {
 }
 
 func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
-	const latin1, utf8mb4, gbk = 8, 45, 28
+	const latin1, utf8mb4, gbk, swe7 = 8, 45, 28, 10
 	for name, c := range map[string]struct {
 		captured string
 		fold     bool
@@ -324,8 +324,12 @@ func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
 		"latin1, another":           {"bücher", false, queryOf("TRUNCATE b\xe4cher", latin1), false},
 		"UTF-8":                     {"bücher", false, queryOf("TRUNCATE bücher", utf8mb4), true},
 		"UTF-8, another":            {"bücher", false, queryOf("TRUNCATE bäcker", utf8mb4), false},
-		"gbk":                       {"bücher", false, queryOf("TRUNCATE b\x81\x40cher", gbk), true}, // cannot be told
-		"gbk, ASCII captured":       {"orders", false, queryOf("TRUNCATE b\x81\x40cher", gbk), false},
+		"gbk":                       {"bücher", false, queryOf("TRUNCATE b\xa8\xb9cher", gbk), true},
+		"gbk, another":              {"bücher", false, queryOf("TRUNCATE b\x81\x40cher", gbk), false},
+		"not gbk":                   {"bücher", false, queryOf("TRUNCATE b\x81 cher", gbk), true}, // cannot be told
+		"not gbk, ASCII captured":   {"orders", false, queryOf("TRUNCATE b\x81 cher", gbk), false},
+		"swe7":                      {"bÄcher", false, queryOf("TRUNCATE `b[cher`", swe7), true},
+		"swe7, ASCII captured":      {"orders", false, queryOf("TRUNCATE `b[cher`", swe7), false},
 		"charset not given":         {"bücher", false, queryOf("TRUNCATE b\xfccher"), true},
 		"UTF-8, not given":          {"bücher", false, queryOf("TRUNCATE bäcker"), false},
 	} {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -32,10 +33,10 @@ func (s *Stream) scan(q binlog.Query) (statement.Statement, []byte) {
 // queryText gives a statement as UTF-8. known is false where its character set is not: then
 // names that are not ASCII cannot be told.
 func (s *Stream) queryText(q binlog.Query) (sql []byte, known bool) {
-	if asciiPrefix(q.SQL) == len(q.SQL) {
+	charset := s.collate[uint64(q.Charset)]
+	if asciiPrefix(q.SQL) == len(q.SQL) && charset != charsetSWE7 {
 		return q.SQL, true
 	}
-	charset := s.collate[uint64(q.Charset)]
 	switch charset {
 	case "utf8mb4", "utf8mb3":
 		return q.SQL, true // what is not UTF-8 in it are values: names are checked
@@ -47,8 +48,15 @@ func (s *Stream) queryText(q binlog.Query) (sql []byte, known bool) {
 	if decode == nil || decode(&text, q.SQL) != nil {
 		return q.SQL, false
 	}
+	if charset == charsetSWE7 { // the byte of its é quotes names, too
+		return bytes.ReplaceAll(text.b, []byte("é"), []byte("`")), false
+	}
 	return text.b, true
 }
+
+// charsetSWE7 is the only character set of a client in which ASCII is not itself: it has letters
+// in place of some punctuation.
+const charsetSWE7 = "swe7"
 
 // foldNames puts all names into lower case, in which the server keeps them.
 func foldNames(st *statement.Statement) {

@@ -88,7 +88,7 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 var testCollations = map[uint64]string{
-	8: "latin1", 11: "ascii", 33: "utf8mb3", 45: "utf8mb4", 46: "utf8mb4", 63: "binary", 255: "utf8mb4", 2304: "utf8mb4", 28: "gbk",
+	8: "latin1", 11: "ascii", 33: "utf8mb3", 45: "utf8mb4", 46: "utf8mb4", 63: "binary", 255: "utf8mb4", 2304: "utf8mb4", 10: "swe7", 28: "gbk",
 }
 
 // newTestStream is a stream without a server: its test hands it the events.

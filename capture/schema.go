@@ -63,7 +63,7 @@ type Column struct {
 	Scale     int      `json:"scale,omitempty"`     // DECIMAL: digits after the point
 	Fraction  int      `json:"fraction,omitempty"`  // TIME, DATETIME, TIMESTAMP: digits of a second
 	Charset   string   `json:"charset,omitempty"`   // CHAR, VARCHAR, TEXT, ENUM, SET
-	Elements  []string `json:"elements,omitempty"`  // ENUM, SET: as UTF-8
+	Elements  []string `json:"elements,omitempty"`  // ENUM, SET: as information_schema shows them, with ? for characters beyond sixteen bits
 	Nullable  bool     `json:"nullable,omitempty"`
 }
 

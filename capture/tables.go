@@ -284,8 +284,22 @@ func (t *TableInfo) checkKey() {
 		return
 	}
 	for _, c := range t.KeyColumns() {
-		if c.Type == TypeFloat || c.Type == TypeDouble {
-			t.Problem = errors.Join(t.Problem, fmt.Errorf("key column %q: %w: a %s cannot identify rows", c.Name, ErrUnsupportedType, c.SQLType()))
+		if why := ambiguous(c); why != "" {
+			t.Problem = errors.Join(t.Problem, fmt.Errorf("key column %q: %w: a %s cannot identify rows%s", c.Name, ErrUnsupportedType, c.SQLType(), why))
 		}
 	}
+}
+
+// ambiguous tells why two values of a key column that differ in the source may be one in the
+// lake, or "" where they cannot.
+func ambiguous(c Column) string {
+	switch {
+	case c.Type == TypeFloat || c.Type == TypeDouble:
+		return ": equal numbers have several forms"
+	case c.Charset != "" && textDecoder(c.Charset) != nil && !injective(c.Charset):
+		return ": some characters have several codes"
+	case slices.Contains(c.Elements, ""):
+		return ": an element is the empty string, as is a value without one"
+	}
+	return ""
 }

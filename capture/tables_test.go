@@ -16,25 +16,26 @@ func TestColumnsAsSQLDescribesThem(t *testing.T) {
 		want Column
 		err  error
 	}{
-		"int":            {described{dataType: "int", fullType: "int(11)"}, Column{Type: TypeInt}, nil},
-		"upper case":     {described{dataType: "BIGINT", fullType: "BIGINT UNSIGNED"}, Column{Type: TypeBigInt, Unsigned: true}, nil},
-		"zerofill":       {described{dataType: "int", fullType: "int(5) unsigned zerofill"}, Column{Type: TypeInt, Unsigned: true}, nil},
-		"decimal":        {described{dataType: "decimal", fullType: "decimal(10,2) unsigned", precision: n(10), scale: n(2)}, Column{Type: TypeDecimal, Precision: 10, Scale: 2, Unsigned: true}, nil},
-		"bit":            {described{dataType: "bit", fullType: "bit(9)", precision: n(9)}, Column{Type: TypeBit, Size: 9}, nil},
-		"timestamp":      {described{dataType: "timestamp", fullType: "timestamp(3)", fraction: n(3)}, Column{Type: TypeTimestamp, Fraction: 3}, nil},
-		"varchar":        {described{dataType: "varchar", fullType: "varchar(10)", octets: n(40), charset: charset("utf8mb4")}, Column{Type: TypeVarchar, Size: 40, Charset: "utf8mb4"}, nil},
-		"utf8":           {described{dataType: "char", fullType: "char(1)", octets: n(3), charset: charset("utf8")}, Column{Type: TypeChar, Size: 3, Charset: "utf8mb3"}, nil},
-		"text":           {described{dataType: "text", fullType: "text", charset: charset("latin1")}, Column{Type: TypeText, Size: 2, Charset: "latin1"}, nil},
-		"longblob":       {described{dataType: "longblob", fullType: "longblob"}, Column{Type: TypeBlob, Size: 4}, nil},
-		"binary":         {described{dataType: "binary", fullType: "binary(4)", octets: n(4)}, Column{Type: TypeBinary, Size: 4}, nil},
-		"compressed":     {described{dataType: "varchar", fullType: "varchar(10) /*M!100301 COMPRESSED*/", octets: n(10), charset: charset("latin1")}, Column{}, ErrUnsupportedType},
-		"geometry":       {described{dataType: "geometry", fullType: "geometry"}, Column{}, ErrUnsupportedType},
-		"vector":         {described{dataType: "vector", fullType: "vector(3)"}, Column{}, ErrUnsupportedType},
-		"sjis":           {described{dataType: "char", fullType: "char(1)", octets: n(2), charset: charset("sjis")}, Column{}, ErrUnsupportedType},
-		"enum":           {described{dataType: "enum", fullType: "enum('unsigned','compressed')", charset: charset("latin1")}, Column{Type: TypeEnum, Charset: "latin1", Elements: []string{"unsigned", "compressed"}}, nil},
-		"set, damaged":   {described{dataType: "set", fullType: "set('a'", charset: charset("latin1")}, Column{}, errAny},
-		"no such set":    {described{dataType: "set", fullType: "set", charset: charset("latin1")}, Column{}, errAny},
-		"set, no quotes": {described{dataType: "set", fullType: "set(a)", charset: charset("latin1")}, Column{}, errAny},
+		"int":                       {described{dataType: "int", fullType: "int(11)"}, Column{Type: TypeInt}, nil},
+		"upper case":                {described{dataType: "BIGINT", fullType: "BIGINT UNSIGNED"}, Column{Type: TypeBigInt, Unsigned: true}, nil},
+		"zerofill":                  {described{dataType: "int", fullType: "int(5) unsigned zerofill"}, Column{Type: TypeInt, Unsigned: true}, nil},
+		"decimal":                   {described{dataType: "decimal", fullType: "decimal(10,2) unsigned", precision: n(10), scale: n(2)}, Column{Type: TypeDecimal, Precision: 10, Scale: 2, Unsigned: true}, nil},
+		"bit":                       {described{dataType: "bit", fullType: "bit(9)", precision: n(9)}, Column{Type: TypeBit, Size: 9}, nil},
+		"timestamp":                 {described{dataType: "timestamp", fullType: "timestamp(3)", fraction: n(3)}, Column{Type: TypeTimestamp, Fraction: 3}, nil},
+		"varchar":                   {described{dataType: "varchar", fullType: "varchar(10)", octets: n(40), charset: charset("utf8mb4")}, Column{Type: TypeVarchar, Size: 40, Charset: "utf8mb4"}, nil},
+		"utf8":                      {described{dataType: "char", fullType: "char(1)", octets: n(3), charset: charset("utf8")}, Column{Type: TypeChar, Size: 3, Charset: "utf8mb3"}, nil},
+		"text":                      {described{dataType: "text", fullType: "text", charset: charset("latin1")}, Column{Type: TypeText, Size: 2, Charset: "latin1"}, nil},
+		"longblob":                  {described{dataType: "longblob", fullType: "longblob"}, Column{Type: TypeBlob, Size: 4}, nil},
+		"binary":                    {described{dataType: "binary", fullType: "binary(4)", octets: n(4)}, Column{Type: TypeBinary, Size: 4}, nil},
+		"compressed":                {described{dataType: "varchar", fullType: "varchar(10) /*M!100301 COMPRESSED*/", octets: n(10), charset: charset("latin1")}, Column{}, ErrUnsupportedType},
+		"geometry":                  {described{dataType: "geometry", fullType: "geometry"}, Column{}, ErrUnsupportedType},
+		"vector":                    {described{dataType: "vector", fullType: "vector(3)"}, Column{}, ErrUnsupportedType},
+		"sjis":                      {described{dataType: "char", fullType: "char(1)", octets: n(2), charset: charset("sjis")}, Column{Type: TypeChar, Size: 2, Charset: "sjis"}, nil},
+		"no such set of characters": {described{dataType: "char", fullType: "char(1)", octets: n(2), charset: charset("utf7")}, Column{}, ErrUnsupportedType},
+		"enum":                      {described{dataType: "enum", fullType: "enum('unsigned','compressed')", charset: charset("latin1")}, Column{Type: TypeEnum, Charset: "latin1", Elements: []string{"unsigned", "compressed"}}, nil},
+		"set, damaged":              {described{dataType: "set", fullType: "set('a'", charset: charset("latin1")}, Column{}, errAny},
+		"no such set":               {described{dataType: "set", fullType: "set", charset: charset("latin1")}, Column{}, errAny},
+		"set, no quotes":            {described{dataType: "set", fullType: "set(a)", charset: charset("latin1")}, Column{}, errAny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.d.column, c.want.Name = "c", "c"
@@ -73,7 +74,16 @@ func TestElementsOfEnums(t *testing.T) {
 }
 
 func TestTheBestKeyIsTaken(t *testing.T) {
-	columns := []Column{{Name: "a", Type: TypeInt}, {Name: "b", Type: TypeInt}, {Name: "n", Type: TypeInt, Nullable: true}, {Name: "f", Type: TypeDouble}}
+	columns := []Column{
+		{Name: "a", Type: TypeInt},
+		{Name: "b", Type: TypeInt},
+		{Name: "n", Type: TypeInt, Nullable: true},
+		{Name: "f", Type: TypeDouble},
+		{Name: "j", Type: TypeChar, Charset: "cp932"},
+		{Name: "g", Type: TypeChar, Charset: "gbk"},
+		{Name: "e", Type: TypeEnum, Charset: "ascii", Elements: []string{"x", ""}},
+		{Name: "s", Type: TypeSet, Charset: "ascii", Elements: []string{"x", "y"}},
+	}
 	type offer struct {
 		name    string
 		columns []string
@@ -92,6 +102,10 @@ func TestTheBestKeyIsTaken(t *testing.T) {
 		"no expressions":        {[]offer{{"u", []string{""}}}, nil, ErrNoKey},
 		"none":                  {nil, nil, ErrNoKey},
 		"no floats":             {[]offer{{"PRIMARY", []string{"f"}}}, []int{3}, ErrUnsupportedType},
+		"several codes":         {[]offer{{"PRIMARY", []string{"j"}}}, []int{4}, ErrUnsupportedType},
+		"one code":              {[]offer{{"PRIMARY", []string{"g"}}}, []int{5}, nil},
+		"empty element":         {[]offer{{"PRIMARY", []string{"e"}}}, []int{6}, ErrUnsupportedType},
+		"no empty element":      {[]offer{{"PRIMARY", []string{"s"}}}, []int{7}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := TableInfo{Table: Table{Columns: columns}}

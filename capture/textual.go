@@ -92,7 +92,10 @@ func enumDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
 	if size != 1 && size != 2 {
 		return nil, span{}, fmt.Errorf("ENUM stored in %d bytes", size)
 	}
-	elements := c.Elements
+	elements, err := elementsOf(wire, c.Charset)
+	if err != nil {
+		return nil, span{}, err
+	}
 	return func(v *vector, b []byte) (int, error) {
 		if len(b) < size {
 			return 0, binlog.ErrTruncated
@@ -117,7 +120,10 @@ func setDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
 	if size < 1 || size > 8 {
 		return nil, span{}, fmt.Errorf("SET stored in %d bytes", size)
 	}
-	elements := c.Elements
+	elements, err := elementsOf(wire, c.Charset)
+	if err != nil {
+		return nil, span{}, err
+	}
 	return func(v *vector, b []byte) (int, error) {
 		if len(b) < size {
 			return 0, binlog.ErrTruncated

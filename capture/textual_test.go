@@ -11,7 +11,7 @@ import (
 )
 
 func TestStoredValues(t *testing.T) {
-	elements := []string{"a", "b,c", "ñ"}
+	elements := []string{"a", "b,c", "\xf1"} // in latin1
 	many := make([]string, 64)
 	for i := range many {
 		many[i] = fmt.Sprint("e", i)
@@ -49,14 +49,17 @@ func TestStoredValues(t *testing.T) {
 		"binary is padded":   {Column{Type: TypeBinary, Size: 4}, binlog.TableMapColumn{Length: 4}, "\x01a", "YQAAAA==", nil},
 		"varbinary is not":   {Column{Type: TypeVarbinary, Size: 4}, binlog.TableMapColumn{Length: 4}, "\x01a", "YQ==", nil},
 		"blob":               {Column{Type: TypeBlob}, binlog.TableMapColumn{Meta: 3}, "\x01\x00\x00\xff", "/w==", nil},
-		"enum":               {Column{Type: TypeEnum, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x03", "ñ", nil},
-		"enum of no element": {Column{Type: TypeEnum, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x00", "", nil},
-		"enum, two bytes":    {Column{Type: TypeEnum, Charset: "latin1", Elements: make([]string, 300)}, binlog.TableMapColumn{Length: 2}, "\x2c\x01", "", nil},
-		"enum beyond":        {Column{Type: TypeEnum, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x04", "", errAny},
-		"set":                {Column{Type: TypeSet, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x05", "a,ñ", nil},
-		"empty set":          {Column{Type: TypeSet, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x00", "", nil},
-		"set of 64":          {Column{Type: TypeSet, Charset: "latin1", Elements: many}, binlog.TableMapColumn{Length: 8}, "\x01\x00\x00\x00\x00\x00\x00\x80", "e0,e63", nil},
-		"set beyond":         {Column{Type: TypeSet, Charset: "latin1", Elements: elements}, binlog.TableMapColumn{Length: 1}, "\x08", "", errAny},
+		"enum":               {Column{Type: TypeEnum, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x03", "ñ", nil},
+		"enum, wide element": {Column{Type: TypeEnum, Charset: "utf16", Elements: []string{"?"}}, binlog.TableMapColumn{Length: 1, Elements: []string{"\xd8\x3d\xde\x00"}}, "\x01", "😀", nil},
+		"no gbk":             {Column{Type: TypeText, Charset: "gbk"}, binlog.TableMapColumn{Meta: 1}, "\x02\xa2\xa0", "", errNotText},
+		"gbk":                {Column{Type: TypeText, Charset: "gbk"}, binlog.TableMapColumn{Meta: 1}, "\x05ab\xd6\xd0c", "ab中c", nil},
+		"enum of no element": {Column{Type: TypeEnum, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x00", "", nil},
+		"enum, two bytes":    {Column{Type: TypeEnum, Charset: "latin1"}, binlog.TableMapColumn{Length: 2, Elements: make([]string, 300)}, "\x2c\x01", "", nil},
+		"enum beyond":        {Column{Type: TypeEnum, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x04", "", errAny},
+		"set":                {Column{Type: TypeSet, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x05", "a,ñ", nil},
+		"empty set":          {Column{Type: TypeSet, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x00", "", nil},
+		"set of 64":          {Column{Type: TypeSet, Charset: "latin1"}, binlog.TableMapColumn{Length: 8, Elements: many}, "\x01\x00\x00\x00\x00\x00\x00\x80", "e0,e63", nil},
+		"set beyond":         {Column{Type: TypeSet, Charset: "latin1"}, binlog.TableMapColumn{Length: 1, Elements: elements}, "\x08", "", errAny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			values, n, err := decodeOne(t, c.column, c.wire, []byte(c.stored+"\xaa"))

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"strings"
 
 	"cdcd/capture/binlog"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -103,16 +104,41 @@ func elementsColumnOf(c Column, w binlog.TableMapColumn, charset string) (Column
 	if w.Type == binlog.ColumnSet {
 		c.Type = TypeSet
 	}
-	decode := textDecoder(charset)
-	if decode == nil {
-		return c, fmt.Errorf("%w: character set %s", ErrUnsupportedType, charset)
+	elements, err := elementsOf(w, charset)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", c.Type, err)
 	}
-	for _, e := range w.Elements {
-		text := growable{mem: memory.DefaultAllocator}
-		if err := decode(&text, []byte(e)); err != nil {
-			return c, fmt.Errorf("element of %s: %w", c.Type, err)
-		}
-		c.Elements = append(c.Elements, string(text.b))
+	for _, e := range elements {
+		c.Elements = append(c.Elements, describedElement(e))
 	}
 	return c, nil
+}
+
+// elementsOf gives the elements of an ENUM or SET as UTF-8.
+func elementsOf(w binlog.TableMapColumn, charset string) ([]string, error) {
+	decode := textDecoder(charset)
+	if decode == nil {
+		return nil, fmt.Errorf("%w: character set %s", ErrUnsupportedType, charset)
+	}
+	elements := make([]string, len(w.Elements))
+	for i, e := range w.Elements {
+		text := growable{mem: memory.DefaultAllocator}
+		if err := decode(&text, []byte(e)); err != nil {
+			return nil, fmt.Errorf("an element: %w", err)
+		}
+		elements[i] = string(text.b)
+	}
+	return elements, nil
+}
+
+// describedElement is an element as information_schema shows it, which knows no characters
+// beyond sixteen bits.
+func describedElement(element string) string {
+	keep := func(r rune) rune {
+		if r > 0xffff {
+			return '?'
+		}
+		return r
+	}
+	return strings.Map(keep, element)
 }

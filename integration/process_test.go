@@ -5,6 +5,7 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -36,6 +37,8 @@ func cacheDir() string {
 var daemonBinary string
 
 func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the tables of character sets anew")
+	flag.Parse()
 	os.Exit(runTests(m))
 }
 

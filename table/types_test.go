@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"cdcd/capture"
+	"cdcd/capture/charset"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -201,7 +202,7 @@ func mappedTypes(t *testing.T, columns []*docColumn) string {
 func journeyColumns(t *testing.T) func(*testing.T, *docColumn) bool {
 	t.Helper()
 	journey, err1 := os.ReadFile("../integration/journey_test.go")
-	edges, err2 := os.ReadFile("../integration/capture_test.go")
+	edges, err2 := os.ReadFile("../integration/edges_test.go")
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
@@ -293,13 +294,21 @@ func refusedTypes(columns []*docColumn) string {
 func charsets() string {
 	const all = "armscii8 ascii big5 cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 cp932 dec8 eucjpms euckr gb18030 gb2312 gbk geostd8 greek hebrew hp8 " +
 		"keybcs2 koi8r koi8u latin1 latin2 latin5 latin7 macce macroman sjis swe7 tis620 ucs2 ujis utf16 utf16le utf32 utf8mb3 utf8mb4"
-	var read, refused []string
+	var read, refused, noKey []string
 	for name := range strings.FieldsSeq(all) {
-		if _, err := capture.ArrowType(capture.Column{Type: capture.TypeVarchar, Charset: name}, capture.TypeOptions{}); err != nil {
+		_, err := capture.ArrowType(capture.Column{Type: capture.TypeVarchar, Charset: name}, capture.TypeOptions{})
+		c := charset.For(name)
+		switch {
+		case err != nil:
 			refused = append(refused, "`"+name+"`")
 			continue
+		case c != nil && !c.Injective():
+			noKey = append(noKey, "`"+name+"`")
 		}
 		read = append(read, "`"+name+"`")
 	}
-	return fmt.Sprintf("Read: %s.\n\nRefused: %s.\n", strings.Join(read, ", "), strings.Join(refused, ", "))
+	if len(refused) == 0 {
+		refused = []string{"none of them"}
+	}
+	return fmt.Sprintf("Read: %s.\n\nRefused: %s.\n\nRefused in a key: %s.\n", strings.Join(read, ", "), strings.Join(refused, ", "), strings.Join(noKey, ", "))
 }
