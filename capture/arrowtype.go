@@ -58,9 +58,9 @@ func ArrowType(c Column, o TypeOptions) (arrow.DataType, error) {
 		return &arrow.TimestampType{Unit: arrow.Microsecond}, nil
 	case TypeTimestamp:
 		return arrow.FixedWidthTypes.Timestamp_us, nil
-	case TypeBinary, TypeVarbinary, TypeBlob:
+	case TypeBinary, TypeVarbinary, TypeBlob, TypeGeometry, TypeVector:
 		return arrow.BinaryTypes.Binary, nil
-	case TypeTime, TypeJSON:
+	case TypeTime, TypeJSON, TypeUUID, TypeInet4, TypeInet6:
 		return arrow.BinaryTypes.String, nil
 	case TypeChar, TypeVarchar, TypeText, TypeEnum, TypeSet:
 		if textDecoder(c.Charset) == nil {

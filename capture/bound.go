@@ -53,6 +53,8 @@ func literal(c Column, text []byte) (string, error) {
 		return "'" + string(text) + "'", nil
 	case TypeBinary, TypeVarbinary, TypeBlob:
 		return fmt.Sprintf("x'%X'", text), nil
+	case TypeUUID, TypeInet4, TypeInet6:
+		return fmt.Sprintf("_ascii x'%X'", text), nil
 	case TypeChar, TypeVarchar, TypeText:
 		return fmt.Sprintf("_%s x'%X'", c.Charset, text), nil
 	}

@@ -248,12 +248,16 @@ func appendJSONOpaque(dst, b []byte) ([]byte, error) {
 	}
 }
 
+// maxJSONPrecision is the most digits of a DECIMAL in JSON: up to 65, of which those before the
+// point are rounded up to whole groups.
+const maxJSONPrecision = 81
+
 func appendJSONDecimal(dst, data []byte) ([]byte, error) {
 	if len(data) < 3 {
 		return dst, errBadJSON
 	}
 	precision, scale := int(data[0]), int(data[1])
-	if precision > 65 || scale > precision || decimalBytes(precision, scale) > len(data)-2 {
+	if precision > maxJSONPrecision || scale > precision || decimalBytes(precision, scale) > len(data)-2 {
 		return dst, errBadJSON
 	}
 	return appendDecimal(dst, data[2:], precision, scale), nil

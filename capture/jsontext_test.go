@@ -183,6 +183,7 @@ func TestJSONValues(t *testing.T) {
 		"escapes":      {"\"\\\b\f\n\r\t\x00\x1f\x7f/ñ🐬", `"\"\\\b\f\n\r\t\u0000\u001f` + "\x7f" + `/ñ🐬"`},
 		"empty array":  {[]any{}, "[]"},
 		"empty object": {[]jsonMember{}, "{}"},
+		"decimal(66)":  {jsonOpaqueValue{binlog.ColumnDecimal, append([]byte{66, 30}, "\x80\xbc\x61\x4e\x35\xb7\xbf\x87\x35\x0e\x34\xc0\x2f\x07\x5f\x79\x07\x5b\xcd\x15\x00\xbc\x61\x4e\x35\xb7\xbf\x87\x03\x7a"...)}, "12345678901234567890123456789012345.123456789012345678901234567890"},
 		"decimal":      {jsonOpaqueValue{binlog.ColumnDecimal, []byte{3, 3, 0x7e, 0x0b}}, "-0.500"},
 		"date":         {jsonOpaqueValue{binlog.ColumnDate, packed(day, 0)}, `"2024-02-29"`},
 		"datetime":     {jsonOpaqueValue{binlog.ColumnDatetime, packed(day|12<<12|34<<6|56, 500000)}, `"2024-02-29 12:34:56.500000"`},
@@ -281,7 +282,7 @@ func TestDamagedJSONIsAnError(t *testing.T) {
 		"short time":           storeJSON(jsonOpaqueValue{binlog.ColumnTime, make([]byte, 7)}, false),
 		"short decimal":        decimal(10, 2),
 		"decimal cut off":      decimal(10, 2, 0x80),
-		"decimal too precise":  decimal(66, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+		"decimal too precise":  decimal(82, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 		"decimal of all scale": decimal(2, 3, 0x80, 0, 0),
 	} {
 		t.Run(name, func(t *testing.T) {

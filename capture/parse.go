@@ -39,7 +39,7 @@ func columnParser(c Column, dt arrow.DataType) (parser, error) {
 		return parseDate, nil
 	case TypeDatetime, TypeTimestamp:
 		return parseDatetime, nil
-	case TypeTime, TypeJSON, TypeBinary, TypeVarbinary, TypeBlob:
+	case TypeTime, TypeJSON, TypeBinary, TypeVarbinary, TypeBlob, TypeGeometry, TypeVector, TypeUUID, TypeInet4, TypeInet6:
 		return parseBytes, nil
 	}
 	decode := textDecoder(c.Charset)

@@ -50,6 +50,11 @@ const (
 	TypeEnum      Type = "enum"
 	TypeSet       Type = "set"
 	TypeJSON      Type = "json"
+	TypeGeometry  Type = "geometry" // with all its subtypes
+	TypeVector    Type = "vector"
+	TypeUUID      Type = "uuid"
+	TypeInet4     Type = "inet4"
+	TypeInet6     Type = "inet6"
 )
 
 // Column is one column of a source table: everything that decides how its values are
@@ -57,7 +62,7 @@ const (
 type Column struct {
 	Name      string   `json:"name"`
 	Type      Type     `json:"type"`
-	Size      int      `json:"size,omitempty"` // bytes of CHAR, VARCHAR, BINARY, VARBINARY; length bytes of TEXT and BLOB; bits of BIT
+	Size      int      `json:"size,omitempty"` // bytes of CHAR, VARCHAR, BINARY, VARBINARY, VECTOR; length bytes of TEXT and BLOB; bits of BIT
 	Unsigned  bool     `json:"unsigned,omitempty"`
 	Precision int      `json:"precision,omitempty"` // DECIMAL: all digits
 	Scale     int      `json:"scale,omitempty"`     // DECIMAL: digits after the point
@@ -65,13 +70,15 @@ type Column struct {
 	Charset   string   `json:"charset,omitempty"`   // CHAR, VARCHAR, TEXT, ENUM, SET
 	Elements  []string `json:"elements,omitempty"`  // ENUM, SET: as information_schema shows them, with ? for characters beyond sixteen bits
 	Nullable  bool     `json:"nullable,omitempty"`
+	// Compressed says that MariaDB compresses values by themselves, in the log too.
+	Compressed bool `json:"compressed,omitempty"`
 }
 
 // equal compares all that decides how values are stored.
 func (c Column) equal(d Column) bool {
 	return c.Name == d.Name && c.Type == d.Type && c.Size == d.Size && c.Unsigned == d.Unsigned &&
 		c.Precision == d.Precision && c.Scale == d.Scale && c.Fraction == d.Fraction &&
-		c.Charset == d.Charset && slices.Equal(c.Elements, d.Elements)
+		c.Charset == d.Charset && c.Compressed == d.Compressed && slices.Equal(c.Elements, d.Elements)
 }
 
 // SQLType renders the type as in CREATE TABLE, for messages and documentation.
@@ -82,6 +89,8 @@ func (c Column) SQLType() string {
 		s += fmt.Sprintf("(%d,%d)", c.Precision, c.Scale)
 	case TypeBit, TypeBinary:
 		s += fmt.Sprintf("(%d)", c.Size)
+	case TypeVector:
+		s += fmt.Sprintf("(%d)", c.Size/4)
 	case TypeTime, TypeDatetime, TypeTimestamp:
 		if c.Fraction > 0 {
 			s += fmt.Sprintf("(%d)", c.Fraction)
@@ -92,6 +101,9 @@ func (c Column) SQLType() string {
 	}
 	if c.Charset != "" {
 		s += " CHARACTER SET " + c.Charset
+	}
+	if c.Compressed {
+		s += " COMPRESSED"
 	}
 	return s
 }

@@ -121,9 +121,6 @@ func (d described) toColumn() (Column, error) {
 	c := Column{Name: d.column, Nullable: d.nullable == "YES"}
 	t, full := strings.ToLower(d.dataType), strings.ToLower(d.fullType)
 	unsigned := strings.Contains(full, "unsigned")
-	if strings.Contains(full, "compressed") && t != "enum" && t != "set" { // which cannot be, and may have such an element
-		return c, fmt.Errorf("%w: %s", ErrUnsupportedType, d.fullType)
-	}
 	switch t {
 	case "tinyint", "smallint", "mediumint", "int", "bigint", "float", "double":
 		c.Type, c.Unsigned = Type(t), unsigned
@@ -136,6 +133,15 @@ func (d described) toColumn() (Column, error) {
 		c.Type = Type(t)
 	case "datetime", "timestamp", "time":
 		c.Type, c.Fraction = Type(t), int(d.fraction.Int64)
+	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geomcollection", "geometrycollection":
+		c.Type = TypeGeometry
+	case "vector":
+		c.Type, c.Size = TypeVector, int(d.octets.Int64)
+	case "uuid", "inet4", "inet6":
+		if full != t { // stored in another way
+			return c, fmt.Errorf("%w: %s", ErrUnsupportedType, d.fullType)
+		}
+		c.Type = Type(t)
 	default:
 		return d.textual(c, t)
 	}
@@ -145,6 +151,7 @@ func (d described) toColumn() (Column, error) {
 func (d described) textual(c Column, dataType string) (Column, error) {
 	sizes := map[string]int{"tiny": 1, "": 2, "medium": 3, "long": 4}
 	c.Charset = canonicalCharset(d.charset.String)
+	c.Compressed = dataType != "enum" && dataType != "set" && strings.Contains(strings.ToLower(d.fullType), "compressed") // which may be an element
 	switch dataType {
 	case "char", "varchar":
 		c.Type, c.Size = Type(dataType), int(d.octets.Int64)
@@ -296,6 +303,8 @@ func ambiguous(c Column) string {
 	switch {
 	case c.Type == TypeFloat || c.Type == TypeDouble:
 		return ": equal numbers have several forms"
+	case c.Type == TypeGeometry || c.Type == TypeVector:
+		return ": it is compared by other rules"
 	case c.Charset != "" && textDecoder(c.Charset) != nil && !injective(c.Charset):
 		return ": some characters have several codes"
 	case slices.Contains(c.Elements, ""):

@@ -14,21 +14,37 @@ func lengthPrefix(maxBytes int) int {
 	return 1
 }
 
+// lengthSpan gives the span of a value stored with its length.
+func lengthSpan(c Column, wire binlog.TableMapColumn) span {
+	switch c.Type {
+	case TypeText, TypeBlob, TypeGeometry, TypeJSON:
+		return span{prefix: int(wire.Meta)}
+	case TypeVector:
+		if wire.Type == binlog.ColumnVector { // else it is logged as VARBINARY
+			return span{prefix: int(wire.Meta)}
+		}
+	}
+	return span{prefix: lengthPrefix(wire.Length)}
+}
+
 // textualDecoder handles everything stored with a length, and ENUM and SET.
 func textualDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error) {
+	s := lengthSpan(c, wire)
 	switch c.Type {
-	case TypeChar, TypeVarchar:
-		return stringDecoder(c, span{prefix: lengthPrefix(wire.Length)})
-	case TypeText:
-		return stringDecoder(c, span{prefix: int(wire.Meta)})
+	case TypeChar, TypeVarchar, TypeText:
+		text := textDecoder(c.Charset)
+		if text == nil {
+			return nil, s, fmt.Errorf("%w: character set %s", ErrUnsupportedType, c.Charset)
+		}
+		return contentDecoder(c, text, s)
+	case TypeVarbinary, TypeBlob, TypeGeometry, TypeVector:
+		return contentDecoder(c, readBytes, s)
 	case TypeBinary:
-		return binaryDecoder(span{prefix: lengthPrefix(wire.Length)}, c.Size)
-	case TypeVarbinary:
-		return binaryDecoder(span{prefix: lengthPrefix(wire.Length)}, 0)
-	case TypeBlob:
-		return binaryDecoder(span{prefix: int(wire.Meta)}, 0)
+		return paddedDecoder(s, c.Size)
+	case TypeUUID, TypeInet4, TypeInet6:
+		return printedDecoder(c, s)
 	case TypeJSON:
-		return jsonDecoder(span{prefix: int(wire.Meta)})
+		return jsonDecoder(s)
 	case TypeEnum:
 		return enumDecoder(c, wire)
 	case TypeSet:
@@ -37,31 +53,36 @@ func textualDecoder(c Column, wire binlog.TableMapColumn) (decoder, span, error)
 	return nil, span{}, fmt.Errorf("%w: %s", ErrUnsupportedType, c.Type)
 }
 
-func stringDecoder(c Column, s span) (decoder, span, error) {
-	text := textDecoder(c.Charset)
-	if text == nil {
-		return nil, s, fmt.Errorf("%w: character set %s", ErrUnsupportedType, c.Charset)
+// contentDecoder hands what a value holds to read.
+func contentDecoder(c Column, read textReader, s span) (decoder, span, error) {
+	if c.Compressed {
+		read = uncompressed(read)
 	}
 	return func(v *vector, b []byte) (int, error) {
 		data, n, err := s.content(b)
 		if err != nil {
 			return 0, err
 		}
-		return n, text(&v.data, data)
+		return n, read(&v.data, data)
 	}, s, nil
 }
 
-// binaryDecoder keeps bytes as they are. The log strips the trailing zeros of BINARY(n):
-// pad gives them back.
-func binaryDecoder(s span, pad int) (decoder, span, error) {
+// readBytes keeps bytes as they are.
+func readBytes(dst *growable, src []byte) error {
+	dst.appendBytes(src)
+	return nil
+}
+
+// paddedDecoder gives bytes back the trailing zeros of BINARY(n) that the log strips.
+func paddedDecoder(s span, size int) (decoder, span, error) {
 	return func(v *vector, b []byte) (int, error) {
 		data, n, err := s.content(b)
 		if err != nil {
 			return 0, err
 		}
 		v.data.appendBytes(data)
-		if len(data) < pad {
-			clear(v.data.extend(pad - len(data)))
+		if len(data) < size {
+			clear(v.data.extend(size - len(data)))
 		}
 		return n, nil
 	}, s, nil

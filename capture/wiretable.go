@@ -9,8 +9,8 @@ import (
 )
 
 // tableOf reads a table's shape out of the log's description of it. What the log cannot
-// say is taken from the captured table: its key, and which of two types that are stored
-// alike a column has.
+// say is taken from the captured table: its key, and which of two types that are logged alike
+// a column has.
 func tableOf(wire *binlog.TableMap, captured *Table, collations map[uint64]string) (*Table, error) {
 	t := &Table{Name: captured.Name, Key: captured.Key, Columns: make([]Column, len(wire.Columns))}
 	for i, w := range wire.Columns {
@@ -18,9 +18,30 @@ func tableOf(wire *binlog.TableMap, captured *Table, collations map[uint64]strin
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", w.Name, err)
 		}
+		if i < len(captured.Columns) && captured.Columns[i].loggedAs().equal(c) {
+			nullable := c.Nullable
+			c = captured.Columns[i]
+			c.Nullable = nullable
+		}
 		t.Columns[i] = c
 	}
 	return t, nil
+}
+
+// loggedAs gives a column as the log describes it: some types of MariaDB look like bytes there.
+// MySQL's VECTOR does not.
+func (c Column) loggedAs() Column {
+	switch c.Type {
+	case TypeUUID:
+		c.Type, c.Size = TypeBinary, uuidBytes
+	case TypeInet4:
+		c.Type, c.Size = TypeBinary, inet4Bytes
+	case TypeInet6:
+		c.Type, c.Size = TypeBinary, inet6Bytes
+	case TypeVector:
+		c.Type = TypeVarbinary
+	}
+	return c
 }
 
 func columnOf(w binlog.TableMapColumn, collations map[uint64]string) (Column, error) {
@@ -50,6 +71,10 @@ func columnOf(w binlog.TableMapColumn, collations map[uint64]string) (Column, er
 		c.Type, c.Fraction = TypeTime, int(w.Meta)
 	case binlog.ColumnJSON:
 		c.Type = TypeJSON
+	case binlog.ColumnGeometry:
+		c.Type = TypeGeometry
+	case binlog.ColumnVector:
+		c.Type, c.Size = TypeVector, w.Length
 	default:
 		return textualColumnOf(c, w, collations)
 	}
@@ -85,6 +110,10 @@ func textualColumnOf(c Column, w binlog.TableMapColumn, collations map[uint64]st
 		types, c.Size = pair{TypeVarchar, TypeVarbinary}, w.Length
 	case binlog.ColumnBlob:
 		types, c.Size = pair{TypeText, TypeBlob}, int(w.Meta)
+	case binlog.ColumnVarcharZ: // it holds how it is compressed, too
+		types, c.Size, c.Compressed = pair{TypeVarchar, TypeVarbinary}, w.Length-1, true
+	case binlog.ColumnBlobZ:
+		types, c.Size, c.Compressed = pair{TypeText, TypeBlob}, int(w.Meta), true
 	case binlog.ColumnEnum, binlog.ColumnSet:
 		return elementsColumnOf(c, w, charset)
 	default:

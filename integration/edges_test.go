@@ -66,18 +66,84 @@ func edgeColumns(f capture.Flavor) [][]string {
 		{"VARBINARY(300)", "0x00", "REPEAT('b', 300)", "''"},
 		{"BLOB", "0x00FF00", "''", "REPEAT('x', 1000)"},
 		{"TINYBLOB", "0x80", "''", "'t'"},
+		{"MEDIUMBLOB", "REPEAT('m', 70000)", "''", "x'00'"},
 		{"LONGBLOB", "REPEAT('L', 100000)", "''", "'l'"},
 		{"ENUM('a','b,c','it''s','é','') CHARACTER SET utf8mb4", "'b,c'", "'it\\'s'", "'é'"},
 		{"ENUM('x','ÿ','\\\\n') CHARACTER SET latin1", "'ÿ'", "'\\\\n'", "'x'"},
 		{"SET('a','b','é','d') CHARACTER SET utf8mb4", "'a,é'", "''", "'a,b,é,d'"},
+		{"ENUM(' ','\"','a ''b','😀','日本','\\\\t') CHARACTER SET utf8mb4", "'😀'", "' '", "'a ''b'", "'\"'", "'日本'", "'\\\\t'"},
+		{"SET('x y','''','\"','é','😀') CHARACTER SET utf8mb4", "'x y,\\''", "31", "'\",😀'", "0"},
+		{"YEAR", "1970", "'2000'", "'0000'", "2069"},
+		{"DATE", "'0001-01-01'", "'1582-10-10'", "'1900-02-28'", "'2000-02-29'"},
+		{"DATETIME(1)", "'1500-02-28 23:59:59.9'", "'0001-01-01 00:00:00'", "'2038-01-19 03:14:08'"},
+		{"TIME(2)", "'-01:02:03.04'", "'838:59:59.00'", "'-838:59:59.00'", "'00:00:59.99'"},
+		{"TIME(3)", "'-100:00:00.001'", "'100:00:00.999'", "'-00:00:59.999'"},
+		{"TIME(5)", "'-00:00:00.00001'", "'-00:59:00.99999'", "'24:00:00'"},
+		{"BIT(2)", "1", "2", "3", "0"},
+		{"BIT(8)", "255", "128", "0"},
+		{"BIT(17)", "65537", "131071", "0"},
+		{"BIT(33)", "8589934591", "4294967296", "1"},
+		{"BIT(63)", "9223372036854775807", "4611686018427387904", "0"},
+		{"BINARY(3)", "'a'", "0x000000", "0x00FF00", "' a '"},
+		{"BINARY(255)", "REPEAT(x'00', 255)", "REPEAT('b', 255)", "''"},
+		{"DOUBLE", "-0e0", "0.1e0 + 0.2e0", "1.7976931348623157e308", "5e-324", "-1e22", "9007199254740993"},
+		{"FLOAT", "-0e0", "1.4e-45", "3.4028234e38", "0.3", "8388609", "123456.789"},
+		{"DECIMAL(65,30)", "99999999999999999999999999999999999.999999999999999999999999999999", "-0.000000000000000000000000000001", "-1"},
+		{"DECIMAL(65,0)", "-99999999999999999999999999999999999999999999999999999999999999999", "1", "0"},
+		{"DECIMAL(30,30)", "-0.999999999999999999999999999999", "0.000000000000000000000000000001", "0"},
+		{"POINT", "POINT(1, 2)", "POINT(-0e0, 1e308)", "ST_GeomFromText('POINT(10 20)', 4326)"},
+		{"GEOMETRY", "ST_GeomFromText('POLYGON((0 0, 10 0, 10 10, 0 0))')", "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2), LINESTRING(0 0, 1 1))')", "ST_GeomFromText('POINT(52.5 13.4)', 4326)"},
+		{"LINESTRING", "ST_GeomFromText('LINESTRING(0 0, 1e-9 1, -3 4.5)')", "ST_GeomFromText('LINESTRING(0 0, 1 1)', 4326)"},
+		{"POLYGON", "ST_GeomFromText('POLYGON((0 0, 10 0, 10 10, 0 10, 0 0), (1 1, 2 1, 2 2, 1 1))')"},
+		{"MULTIPOINT", "ST_GeomFromText('MULTIPOINT(0 0, 1 1)')"},
+		{"MULTILINESTRING", "ST_GeomFromText('MULTILINESTRING((0 0, 1 1), (2 2, 3 3, 4 4))')"},
+		{"MULTIPOLYGON", "ST_GeomFromText('MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)), ((5 5, 6 5, 6 6, 5 5)))')"},
+		{"GEOMETRYCOLLECTION", "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2), POINT(3 4))')"},
+	}
+	if f == capture.MariaDB {
+		cols = append(cols, mariadbColumns()...)
 	}
 	if f == capture.MySQL {
 		cols = append(cols,
+			[]string{"VECTOR(3)", "STRING_TO_VECTOR('[1,2.5,-0]')", "STRING_TO_VECTOR('[-1.5]')", "STRING_TO_VECTOR('[3.4028234e38,1.2e-38,0.1]')"},
+			[]string{
+				"JSON", `JSON_OBJECT('bits', b'1010', 'blob', CAST(x'00FF80' AS BINARY), 'utf', _utf8mb4'é')`,
+				`JSON_ARRAY(CAST(1 AS UNSIGNED), -1, 18446744073709551615, -9223372036854775808, 9223372036854775807, 0.0, 1e0)`,
+				`CAST('"\\u00e9\\ud83d\\ude00\\u0000\\b\\f\\n\\r\\t\\/\\\\\\""' AS JSON)`,
+				`JSON_ARRAY(CAST('12345678901234567890123456789012345.123456789012345678901234567890' AS DECIMAL(65,30)), CAST(-0.50 AS DECIMAL(10,2)))`,
+				`JSON_ARRAY(CAST('-838:59:58.999999' AS TIME(6)), CAST('0001-01-01' AS DATE), CAST('9999-12-31 23:59:59.999999' AS DATETIME(6)), CAST(2155 AS YEAR))`,
+				`JSON_ARRAY(0.1e0, 1e15, 1e16, 123456789012345680000e0, 1e-7, 5e-324, 1.7976931348623157e308, -0e0)`, `'null'`, `'true'`, `'{"": {"": []}, "a": {"b": [[[[]]]]}}'`,
+				`JSON_OBJECT('b', 1, 'aa', 2, 'a', 3, 'é', 4)`, `CAST(ST_GeomFromText('POINT(1 2)') AS JSON)`, `JSON_ARRAY(CAST(x'' AS BINARY), '', REPEAT('é', 127), REPEAT('é', 128))`,
+			},
 			[]string{"JSON", `'{"a": [1, -1, 1.5, "x\\u0001\\"", null, true, {"b": {}}], "é": "😀"}'`, `'[]'`, `'18446744073709551615'`},
 			[]string{"JSON", `CAST('[1e300, 1.5e-7, 100, 1.0, -0.0, 123456789012345678]' AS JSON)`, `JSON_OBJECT('d', DATE'2024-02-29', 't', TIME'-12:34:56.5', 'ts', TIMESTAMP'2024-02-29 01:02:03.000004', 'n', 12.50, 'b', x'00FF')`, `'"plain"'`},
 			[]string{"JSON", `(SELECT JSON_ARRAYAGG(REPEAT('y', 300)) FROM (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) x)`, `JSON_ARRAY(REPEAT('z', 70000), 1, 65536, -40000, 2147483648)`, `'false'`})
 	}
 	return append(cols, charsetColumns(f)...)
+}
+
+// mariadbColumns are columns of the types that MariaDB alone has.
+func mariadbColumns() [][]string {
+	return [][]string{
+		{"VECTOR(3)", "VEC_FromText('[1,2.5,-0]')", "VEC_FromText('[-1.5,0,1e-9]')", "VEC_FromText('[1e10,1.2e-38,0.1]')"},
+		{
+			"UUID", "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "'123e4567-e89b-12d3-a456-426655440000'", "'01890a5d-ac96-774b-bcce-b302099a8057'",
+			"'6ccd780c-baba-1026-9564-5b8c656024db'", "'00000000-0000-4000-8000-000000000001'", "'FFFFFFFF-0000-1000-8000-00000000AB00'",
+		},
+		{"INET4", "'0.0.0.0'", "'255.255.255.255'", "'10.0.0.0'", "'1.2.3.4'"},
+		{
+			"INET6", "'::'", "'::1'", "'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'", "'2001:db8::ff00:42:8329'", "'::ffff:1.2.3.4'", "'::1.2.3.4'", "'::ffff:0:0'", "'1::'", "'1:0:2:3:4:5:6:7'",
+			"'1:0:0:2:0:0:0:3'", "'1:0:0:2:3:0:0:4'", "'::2:3:4:5:6:7:8'", "'1:2:3:4:5:6:7::'", "'::ffff:0.0.0.1'", "'0:0:0:0:0:1:0:0'", "'fe80::'",
+		},
+		{"VARCHAR(1000) COMPRESSED CHARACTER SET utf8mb4", "REPEAT('é', 1000)", "'short'", "''", "CONCAT(REPEAT('a', 99), ' ')"},
+		{"VARCHAR(60) COMPRESSED CHARACTER SET gbk", "'中文'", "''", "REPEAT('中', 60)"},
+		{"TEXT COMPRESSED CHARACTER SET utf16", "REPEAT('😀é', 9000)", "'a'", "''"},
+		{"LONGTEXT COMPRESSED CHARACTER SET latin1", "REPEAT('ÿab', 100000)", "'a'", "''"},
+		{"VARBINARY(500) COMPRESSED", "REPEAT(x'00', 500)", "x'00'", "''"},
+		{"BLOB COMPRESSED", "REPEAT('blob', 15000)", "x'80'", "''"},
+		{"MEDIUMBLOB COMPRESSED", "REPEAT(x'01FF', 100000)", "''", "x'00'"},
+		{"JSON", `'{"a":  1}'`, `'"\\u00e9"'`, `'[]'`},
+	}
 }
 
 // charsetColumns are columns of every character set that a server knows, by whose name others

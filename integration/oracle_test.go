@@ -161,7 +161,8 @@ func sourceCell(c sourceColumn, v string) (string, error) {
 		return floatCell(v, 32)
 	case "double":
 		return floatCell(v, 64)
-	case "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob":
+	case "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "vector",
+		"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geomcollection", "geometrycollection":
 		return hex.EncodeToString([]byte(v)), nil
 	case "bit":
 		if c.full == "bit(1)" {
@@ -179,9 +180,6 @@ func sourceCell(c sourceColumn, v string) (string, error) {
 // floatCell renders a number of 32 or 64 bits so that equal values have equal text.
 func floatCell(v string, bits int) (string, error) {
 	f, err := strconv.ParseFloat(v, 64)
-	if f == 0 {
-		f = 0 // no sign
-	}
 	return strconv.FormatFloat(f, 'g', -1, bits), err
 }
 

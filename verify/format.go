@@ -23,7 +23,7 @@ func expression(c capture.Column) string {
 		return fmt.Sprintf("LPAD(HEX(%s), %d, '0')", name, 2*((c.Size+7)/8))
 	case capture.TypeYear:
 		return name + " + 0"
-	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob:
+	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob, capture.TypeGeometry, capture.TypeVector:
 		return "HEX(" + name + ")"
 	}
 	return "CAST(" + name + " AS CHAR CHARACTER SET utf8mb4)"

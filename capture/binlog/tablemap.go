@@ -49,7 +49,7 @@ type TableMapColumn struct {
 	Name      string // "" without full metadata
 	Type      ColumnType
 	Meta      uint16 // precision<<8|scale of DECIMAL, fraction digits of temporals, length bytes of blobs, bytes<<8|bits of BIT
-	Length    int    // bytes: the most a CHAR or VARCHAR holds; the size of an ENUM or SET value
+	Length    int    // bytes: the most a CHAR, VARCHAR or VECTOR holds; the size of an ENUM or SET value
 	Unsigned  bool
 	Nullable  bool
 	Collation uint64 // of texts, ENUM and SET; 0 when the event does not say
@@ -160,6 +160,7 @@ const (
 	metaPrimaryKeyPrefix = 9
 	metaEnumSetDefault   = 10
 	metaEnumSetColumn    = 11
+	metaVectorDimensions = 13 // of MySQL
 )
 
 func (tm *TableMap) readOptional(c *cursor, mariadb bool) error {
@@ -188,6 +189,8 @@ func (tm *TableMap) readOptional(c *cursor, mariadb bool) error {
 			tm.readDefaultCollations(&v, ColumnType.elements)
 		case metaEnumSetColumn:
 			tm.readCollations(&v, ColumnType.elements)
+		case metaVectorDimensions:
+			tm.readDimensions(&v)
 		}
 		if v.err != nil {
 			return fmt.Errorf("optional metadata %d: %w", code, v.err)
@@ -274,6 +277,16 @@ func (tm *TableMap) readElements(c *cursor, t ColumnType) {
 		n := c.count()
 		for range n {
 			tm.Columns[i].Elements = append(tm.Columns[i].Elements, string(c.str()))
+		}
+	}
+}
+
+// readDimensions reads how many numbers a VECTOR can have.
+func (tm *TableMap) readDimensions(c *cursor) {
+	const numberBytes, most = 4, 1 << 16
+	for i := range tm.Columns {
+		if tm.Columns[i].Type == ColumnVector {
+			tm.Columns[i].Length = numberBytes * int(min(c.lenenc(), most))
 		}
 	}
 }
