@@ -42,7 +42,10 @@ type source struct {
 //
 // On MySQL it is exactly a GTID set. On MariaDB it is, per domain, the last transaction
 // plus the numbers below it that are not applied (XA transactions that were prepared but
-// not yet completed).
+// not yet completed), each with the transaction before it in the log.
+//
+// A position that a stream has come to also knows the prepared XA transactions that the
+// stream went past: see Passed. On MySQL its text does not tell them.
 //
 // A Position is a value: Union, Intersect and Subtract return new ones that share nothing
 // with their operands. Only Add changes its receiver, so an owner that hands a position on
@@ -51,6 +54,9 @@ type Position struct {
 	flavor  Flavor
 	sources []source // MySQL: sorted by sid, tag; no empty set
 	domains []domain // MariaDB: sorted by domain
+	// passed is, on MySQL, what a stream went past and p does not contain; nil: nothing. It is
+	// replaced, never changed.
+	passed *Position
 }
 
 // EmptyPosition is the position before the first transaction.
@@ -157,6 +163,7 @@ func (p *Position) Add(g GTID) error {
 	}
 	s := p.source(g.SID, g.Tag)
 	s.set = s.set.add(g.Number)
+	p.passed = p.passed.beyond(*p)
 	return nil
 }
 
@@ -166,8 +173,43 @@ func (p *Position) Pass(g GTID) error {
 	if p.flavor == MariaDB {
 		return p.passDomain(g)
 	}
+	passed := Position{flavor: p.flavor}
+	if p.passed != nil {
+		passed = p.passed.Clone()
+	}
+	s := passed.source(g.SID, g.Tag)
+	s.set = s.set.add(g.Number)
+	p.passed = &passed
 	return nil
 }
+
+// beyond gives what of passed is not in p, nil for nothing.
+func (passed *Position) beyond(p Position) *Position {
+	if passed == nil {
+		return nil
+	}
+	left := passed.without(p)
+	if left.IsEmpty() {
+		return nil
+	}
+	return &left
+}
+
+// Passed is p with the XA transactions that its stream went past, which are prepared and not
+// completed: nobody sees a change of theirs. So where a server shows what it has executed, and
+// Passed covers it, p has all that can be seen there. Nothing may be resumed from it.
+func (p Position) Passed() Position {
+	if p.flavor == MariaDB {
+		return p.passedDomains()
+	}
+	if p.passed == nil {
+		return p
+	}
+	return p.Union(*p.passed)
+}
+
+// Reaches reports that p has all changes that can be seen where q is executed.
+func (p Position) Reaches(q Position) bool { return p.Passed().Covers(q) }
 
 // ResumeFrom renders what a server is asked to continue after. It is p itself on MySQL; on
 // MariaDB it lies before the first transaction that was passed, and what p contains beyond
@@ -188,10 +230,20 @@ func (p Position) Union(q Position) Position {
 	if p.flavor == MariaDB {
 		return p.mergeDomains(q, unionDomain)
 	}
-	return p.mergeSources(q, intervals.union)
+	out := p.mergeSources(q, intervals.union)
+	switch {
+	case p.passed == nil:
+		out.passed = q.passed.beyond(out)
+	case q.passed == nil:
+		out.passed = p.passed.beyond(out)
+	default:
+		both := p.passed.Union(*q.passed)
+		out.passed = both.beyond(out)
+	}
+	return out
 }
 
-// Intersect returns p ∩ q.
+// Intersect returns p ∩ q. It knows of nothing that was passed on MySQL.
 func (p Position) Intersect(q Position) Position {
 	p.mustMatch(q)
 	if p.flavor == MariaDB {

@@ -36,6 +36,8 @@ func TestParsePosition(t *testing.T) {
 		"tags":            {MySQL, uuidA + ":1-3:tag_a:5-6:tag_b:1", uuidA + ":1-3:tag_a:5-6:tag_b:1"},
 		"mariadb":         {MariaDB, "1-10-7,0-1-100", "0-1-100,1-10-7"},
 		"mariadb open":    {MariaDB, "0-1-100!97!3", "0-1-100!3!97"},
+		"mariadb open, @": {MariaDB, "0-1-100!97@2-90!3@1-2!1", "0-1-100!1!3!97@2-90"},
+		"mariadb first":   {MariaDB, "0-1-100!7@0-0", "0-1-100!7@0-0"},
 		"mariadb empty":   {MariaDB, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +68,9 @@ func TestParsePositionRefuses(t *testing.T) {
 		"two fields":       {MariaDB, "0-1"},
 		"domain twice":     {MariaDB, "0-1-5,0-1-6"},
 		"open above last":  {MariaDB, "0-1-5!9"},
+		"open at itself":   {MariaDB, "0-1-5!4@1-4"},
+		"open at nothing":  {MariaDB, "0-1-5!4@"},
+		"open at a server": {MariaDB, "0-1-5!4@1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p, err := ParsePosition(c.flavor, c.in); err == nil {
@@ -99,7 +104,7 @@ func drawPosition(t *rapid.T, f Flavor, label string) (Position, numbers) {
 	d := domain{id: 0, server: 1, last: last}
 	for n := uint64(1); n <= last; n++ {
 		if rapid.IntRange(0, 4).Draw(t, label+" open") == 0 {
-			d.open = append(d.open, n)
+			d.open = append(d.open, hole{n, 1, n - 1})
 			continue
 		}
 		in[n] = true
@@ -227,6 +232,64 @@ func TestMariaDBPass(t *testing.T) {
 	}
 	if got := p.ResumeFrom(); got != "0-1-6" {
 		t.Errorf("ResumeFrom() = %s", got)
+	}
+}
+
+// TestMariaDBResumesBehindWhatIsThere passes a transaction behind one that another server wrote,
+// and whose number is not the one before: a server only knows a position that is in its log.
+func TestMariaDBResumesBehindWhatIsThere(t *testing.T) {
+	p := mustPosition(t, MariaDB, "0-1-5,1-4-3")
+	for _, err := range []error{
+		p.Pass(GTID{Domain: 0, Server: 2, Number: 9}), p.Add(GTID{Domain: 0, Server: 2, Number: 10}),
+		p.Pass(GTID{Domain: 7, Server: 2, Number: 1}), p.Add(GTID{Domain: 7, Server: 2, Number: 2}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text = "0-2-10!9@1-5,1-4-3,7-2-2!1@0-0"
+	for _, q := range []Position{p, mustPosition(t, MariaDB, text), p.Clone(), p.Intersect(mustPosition(t, MariaDB, "0-2-11,1-4-3,7-2-2"))} {
+		if got := q.String(); got != text {
+			t.Errorf("it is %s", got)
+		}
+		if got := q.ResumeFrom(); got != "0-1-5,1-4-3" {
+			t.Errorf("%s resumes from %s", q, got)
+		}
+	}
+}
+
+// TestPositionsReachWhatIsPrepared has a stream go past two prepared transactions, of which one
+// is completed.
+func TestPositionsReachWhatIsPrepared(t *testing.T) {
+	for f, c := range map[Flavor]struct{ begin, all, open, end string }{
+		MySQL:   {uuidA + ":1-5", uuidA + ":1-9", uuidA + ":1-5:7-9", uuidA + ":1-9"},
+		MariaDB: {"0-1-5", "0-1-9", "0-1-9!6", "0-1-9"},
+	} {
+		p, all := mustPosition(t, f, c.begin), mustPosition(t, f, c.all)
+		step := func(do func(GTID) error, n uint64, reaches bool) {
+			t.Helper()
+			if err := do(gtidOf(f, n)); err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range []Position{p, p.Clone(), p.Union(mustPosition(t, f, c.begin))} {
+				if q.Reaches(all) != reaches || q.Covers(all) && q.String() != c.end {
+					t.Errorf("%v, %d: %s reaches it: %v", f, n, q, !reaches)
+				}
+			}
+		}
+		step(p.Pass, 6, false)
+		step(p.Pass, 7, false)
+		step(p.Add, 8, false)
+		step(p.Add, 9, true)
+		step(p.Add, 7, true)
+		if p.String() != c.open {
+			t.Errorf("it is %s", p)
+		}
+		step(p.Pass, 6, true) // again, after a reconnect
+		step(p.Add, 6, true)
+		if p.String() != c.end || p.passed != nil {
+			t.Errorf("it is %s", p)
+		}
 	}
 }
 
