@@ -90,7 +90,7 @@ func (s *Stream) disconnect() {
 		s.dump.Close()
 		s.dump = nil
 	}
-	s.inside = false
+	s.inside, s.replay, s.repeated = false, nil, false
 	for _, b := range s.touched {
 		s.buffered -= b.bytes()
 		b.drop()
@@ -139,6 +139,7 @@ func (s *Stream) connect(ctx context.Context) error {
 		return err
 	}
 	s.dump, s.server = dump, dump.Server()
+	s.repeatsTo = s.applied.repeats()
 	s.cfg.Logger.Info("stream connected", "source", s.cfg.Source, "position", s.applied.String())
 	return nil
 }

@@ -24,6 +24,10 @@
 // a position when its end has been read (XID, COMMIT, a statement that commits by itself),
 // never at its beginning.
 //
+// The rows of an XA transaction are delivered where it is committed. Until then the GTID of its
+// prepare is not in the position, and a reconnect meets it again. What is kept of such
+// transactions is bounded.
+//
 // A reconnect continues after the last whole transaction: rows of a transaction that was
 // cut off are dropped and read again from its start.
 //

@@ -11,6 +11,9 @@ import (
 
 // handle applies one event to the stream's state.
 func (s *Stream) handle(e binlog.Event) error {
+	if s.repeated && ofTransaction(e.Type) {
+		return nil
+	}
 	switch e.Type {
 	case binlog.TypeGTID, binlog.TypeGTIDTagged, binlog.TypeMariaDBGTID:
 		return s.onGTID(e)
@@ -64,6 +67,9 @@ func (s *Stream) onGTID(e binlog.Event) error {
 	if s.flavor == MySQL {
 		id.Server = 0
 	}
+	if s.repeated = s.repeats(id); s.repeated && !s.tx.open {
+		return nil
+	}
 	if err := s.tx.begin(id, g, e.Time()); err != nil {
 		return s.protocolError(e, err)
 	}
@@ -89,11 +95,12 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	}
 	s.tx.content = true
 	t := s.lookup(schema, name)
+	if s.tx.keeping {
+		s.keepTableMap(e, id, Name{string(schema), string(name)}, t != nil)
+		return nil
+	}
 	if t == nil || s.holds(t) {
-		delete(s.plans, id)
-		if !slices.Contains(s.ignored, id) { // once a statement is too much for a large transaction
-			s.ignored = append(s.ignored, id)
-		}
+		s.ignore(id)
 		return nil
 	}
 	if p := s.plans[id]; p != nil && p.buffer == t.buffer && bytes.Equal(p.wire.Raw, e.Body) {
@@ -116,10 +123,22 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	return nil
 }
 
+// ignore passes over the rows of a table id in the open transaction.
+func (s *Stream) ignore(id uint64) {
+	delete(s.plans, id)
+	if !slices.Contains(s.ignored, id) { // once a statement is too much for a large transaction
+		s.ignored = append(s.ignored, id)
+	}
+}
+
 func (s *Stream) onRows(e binlog.Event) error {
 	id, err := binlog.RowsTableID(e.Body)
 	if err != nil {
 		return s.protocolError(e, err)
+	}
+	if s.tx.keeping && slices.Contains(s.tx.kept.tables, id) {
+		s.keep(e)
+		return nil
 	}
 	p := s.plans[id]
 	if p == nil {
@@ -153,38 +172,18 @@ func (s *Stream) onRows(e binlog.Event) error {
 	return nil
 }
 
-// onCommit ends the open transaction.
+// onCommit ends the open transaction, behind what was kept of it.
 func (s *Stream) onCommit(e binlog.Event) error {
+	if s.tx.keeping {
+		s.commitKept(s.tx.takeKept())
+		return nil
+	}
 	applied, err := s.tx.end()
 	if err != nil {
 		return s.protocolError(e, err)
 	}
 	s.ignored = s.ignored[:0]
 	return s.endTransaction(applied)
-}
-
-// onXAPrepare ends an XA transaction: at once, where it commits in one phase. A prepared
-// one may touch no captured table.
-func (s *Stream) onXAPrepare(e binlog.Event) error {
-	x, err := binlog.ParseXAPrepare(e.Body)
-	if err != nil {
-		return s.protocolError(e, err)
-	}
-	if x.OnePhase {
-		return s.onCommit(e)
-	}
-	if s.tx.rows > 0 || s.sent {
-		return s.stop("XA PREPARE", Name{}, "exclude the tables that XA transactions write to")
-	}
-	g := s.tx.gtid
-	if err := s.tx.prepare(x.XID); err != nil {
-		return s.protocolError(e, err)
-	}
-	s.ignored = s.ignored[:0]
-	if err := s.applied.Pass(g); err != nil {
-		return err
-	}
-	return s.endTransaction(nil)
 }
 
 // onQuery handles a statement in the log: the brackets of transactions, and what is logged
@@ -203,7 +202,7 @@ func (s *Stream) onQuery(e binlog.Event) error {
 	case statement.Commit:
 		return s.onCommit(e)
 	case statement.Rollback:
-		if s.tx.rows > 0 || s.sent {
+		if s.tx.rows > 0 || s.sent || len(s.tx.kept.events) > 0 {
 			return s.stop("ROLLBACK of logged rows", Name{}, "")
 		}
 		return s.onCommit(e)
@@ -213,19 +212,6 @@ func (s *Stream) onQuery(e binlog.Event) error {
 		return s.onXAComplete(e, st)
 	}
 	return s.onStatement(e, sql, st)
-}
-
-// onXAComplete ends a prepared XA transaction, which is known to have touched no captured
-// table: others stopped the stream at their prepare.
-func (s *Stream) onXAComplete(e binlog.Event, st statement.Statement) error {
-	applied, known, err := s.tx.complete(st.XID)
-	if err != nil {
-		return s.protocolError(e, err)
-	}
-	if !known {
-		return s.stop(st.Kind.String()+" of a transaction that was prepared before our position", Name{}, "")
-	}
-	return s.endTransaction(applied)
 }
 
 // onStatement judges what is neither rows nor a transaction's bracket. Outside of a

@@ -99,7 +99,7 @@ func newTestStream(t testing.TB, f Flavor, wanted func(Name) bool, tables ...Cap
 	}
 	s, err := NewStream(StreamConfig{
 		Start: EmptyPosition(f), Tables: tables, Wanted: wanted, Memory: memory.DefaultAllocator, Logger: slog.New(slog.DiscardHandler),
-		Limits: Limits{Rows: 1 << 30, Bytes: 1 << 30, Linger: time.Hour},
+		Limits: Limits{Rows: 1 << 30, Bytes: 1 << 30, Linger: time.Hour, Prepared: 1 << 30},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,24 +109,36 @@ func newTestStream(t testing.TB, f Flavor, wanted func(Name) bool, tables ...Cap
 	return s
 }
 
-// feed hands events over as advance does, up to the first error.
+// feed hands events over as advance does, up to the first error, each in the buffer of the one
+// before it.
 func feed(s *Stream, events ...binlog.Event) error {
+	var buffer []byte
 	for _, e := range events {
+		buffer = append(buffer[:0], e.Body...)
+		e.Body = buffer
 		if err := s.handle(e); err != nil {
 			return err
 		}
-		for s.inside {
-			e, err := s.payload.Next()
-			if err != nil {
-				s.inside = false
-				break
-			}
-			if err := s.handle(e); err != nil {
+		for s.inside || len(s.replay) > 0 {
+			if err := feedInner(s); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// feedInner hands over what is to be handled before the next event of the log.
+func feedInner(s *Stream) error {
+	if len(s.replay) > 0 {
+		return s.handle(s.nextKept())
+	}
+	e, err := s.payload.Next()
+	if err != nil {
+		s.inside = false
+		return nil
+	}
+	return s.handle(e)
 }
 
 // behind drops the first n transactions.
@@ -273,7 +285,7 @@ func TestRecordedLogsStopWhereTheyMust(t *testing.T) {
 		"statement":        {types, 5, "UPDATE logged as a statement", ":17", nil},
 		"minimal image":    {smallTable(), 5, "an incomplete row image", ":11", []Op{OpInsert}},
 		"partial JSON":     {smallTable(), 7, "PARTIAL_UPDATE_ROWS", ":12", nil},
-		"prepared":         {smallTable(), 8, "XA PREPARE", ":13", nil},
+		"prepared":         {smallTable(), 8, "UPDATE logged as a statement", ":17", []Op{OpInsert, OpInsert, OpInsert, OpInsert}},
 		"completed":        {smallTable(), 9, "XA COMMIT of a transaction that was prepared before our position", ":14", nil},
 		"tag, compression": {smallTable(), 10, "UPDATE logged as a statement", ":17", []Op{OpInsert, OpInsert, OpInsert}},
 	} {

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/go-sql-driver/mysql"
 	"github.com/google/uuid"
 )
@@ -253,6 +256,35 @@ func PreparedTransactions(ctx context.Context, db *sql.DB) (map[string]bool, err
 		out[data] = true
 	}
 	return out, rows.Err()
+}
+
+// Unprepared gives the position to, which the server has executed, without the XA transactions
+// that were prepared behind the position from and were not completed up to there: the log tells.
+// So a stream that begins there meets them.
+func (s Source) Unprepared(ctx context.Context, from, to Position, logger *slog.Logger) (Position, error) {
+	if from.Reaches(to) {
+		return from.Intersect(to), nil
+	}
+	s.ServerID, s.Pipeline = rand.Uint32()|1, uuid.NewString() // it takes nobody's connection
+	stream, err := NewStream(StreamConfig{
+		Source: s, Start: from, Wanted: func(Name) bool { return false }, Logger: logger, Memory: memory.DefaultAllocator,
+		Limits: Limits{Rows: math.MaxInt, Bytes: math.MaxInt, Linger: time.Second},
+	})
+	if err != nil {
+		return Position{}, err
+	}
+	defer stream.Close()
+	stream.EndAt(to)
+	for {
+		segment, err := stream.Next(ctx)
+		if err != nil {
+			return Position{}, fmt.Errorf("look for transactions that are prepared: %w", err)
+		}
+		segment.Release()
+		if segment.End.Reaches(to) {
+			return segment.End, nil
+		}
+	}
 }
 
 // codeMayNotRecover is how MySQL answers XA RECOVER without the right to it.

@@ -21,6 +21,9 @@ type Limits struct {
 	Rows   int           // captured source rows
 	Bytes  int           // memory of the rows
 	Linger time.Duration // how long the first transaction waits for company
+	// Prepared bounds what is kept of XA transactions of which it is not known yet whether they
+	// are committed, in bytes of the log.
+	Prepared int
 }
 
 // Capture says how one table is captured.
@@ -70,9 +73,14 @@ type Stream struct {
 
 	dump    *binlog.Dump
 	payload *binlog.Payload
-	inside  bool // events come from payload
-	plans   map[uint64]*plan
-	ignored []uint64 // ids of tables of the open statement that are not captured
+	inside  bool           // events come from payload
+	replay  []binlog.Event // that were kept and are handled before any other
+	// repeatsTo is up to which number of a domain the server sends again what is applied, and
+	// repeated that it is sending such a transaction.
+	repeatsTo map[uint32]uint64
+	repeated  bool
+	plans     map[uint64]*plan
+	ignored   []uint64 // ids of tables of the open statement that are not captured
 
 	sent     bool // part of the open transaction has been handed over
 	damaged  int  // damaged events since the last whole transaction
@@ -158,10 +166,10 @@ func (s *Stream) Connect(ctx context.Context) error {
 	return s.reconnect(ctx)
 }
 
-// EndAt makes the segment end at the transaction that completes a position. Nothing else may
+// EndAt makes the segment end at the transaction from which on its End reaches a position. Nothing else may
 // be asked of the stream meanwhile.
 func (s *Stream) EndAt(p Position) {
-	if !s.applied.Covers(p) {
+	if !s.applied.Reaches(p) {
 		s.ends = append(s.ends, p)
 	}
 }
@@ -222,6 +230,10 @@ func (s *Stream) end(err error) (*Segment, error) {
 
 // advance handles one event and reports whether the segment is complete.
 func (s *Stream) advance(ctx context.Context) (full bool, err error) {
+	if len(s.replay) > 0 {
+		err := s.handle(s.nextKept())
+		return err == nil && s.full(), err
+	}
 	e, err := s.event(ctx)
 	switch {
 	case errors.Is(err, binlog.ErrIdle):
@@ -323,7 +335,9 @@ func (s *Stream) endTransaction(applied []GTID) error {
 	s.sent, s.damaged = false, 0
 	s.segment.Transactions++
 	before := len(s.ends)
-	s.ends = slices.DeleteFunc(s.ends, s.applied.Covers)
+	if before > 0 {
+		s.ends = slices.DeleteFunc(s.ends, s.applied.Passed().Covers)
+	}
 	s.atEnd = s.atEnd || len(s.ends) < before
 	if s.tx.committed.After(s.segment.Committed) {
 		s.segment.Committed = s.tx.committed
@@ -339,9 +353,10 @@ func (s *Stream) lookup(schema, name []byte) *capturedTable {
 	return s.tables[string(schema)][string(name)]
 }
 
-// holds reports whether t already contains the open transaction.
+// holds reports whether t already contains the open transaction. Of one that may be prepared
+// only, that is not known before its outcome.
 func (s *Stream) holds(t *capturedTable) bool {
-	if !t.behind {
+	if !t.behind || s.tx.keeping {
 		return false
 	}
 	if t.skipped != s.tx.gtid {

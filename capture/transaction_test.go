@@ -32,13 +32,17 @@ func prepare(xid string) step {
 	return step{do: func(x *transaction) ([]GTID, error) { return nil, x.prepare(xid) }}
 }
 
+// complete completes a prepared transaction and ends the one that does so.
 func complete(xid string, applied ...GTID) step {
 	return step{applied: applied, do: func(x *transaction) ([]GTID, error) {
-		got, known, err := x.complete(xid)
-		if known != (applied != nil) && err == nil {
-			return got, errors.New("known and applied differ")
+		k, known, err := x.complete(xid)
+		switch {
+		case err != nil || !known:
+			return nil, err
+		case applied == nil || k.gtid != applied[1]:
+			return nil, errors.New("it was not to be known")
 		}
-		return got, err
+		return x.end()
 	}}
 }
 
@@ -68,6 +72,9 @@ func TestTransactions(t *testing.T) {
 		"completed twice":          {begin(1), prepare("x"), begin(2), complete("x", gno(2), gno(1)), begin(3), complete("x")},
 		"prepared before us":       {begin(1), complete("x")},
 		"prepared in no body":      {prepare("x").fails(errNotOpen)},
+		"completed in none":        {begin(1), prepare("x"), complete("x").fails(errNotOpen)},
+		"prepared twice":           {begin(1), prepare("x"), begin(2), prepare("x").fails(errPrepared)},
+		"forgotten when cut off":   {begin(1), prepare("x"), begin(2), body(""), abandon(), begin(2), complete("x")},
 		"cut off and read again":   {begin(1), body(""), abandon(), begin(1), body(""), end(gno(1))},
 		"prepared again after cut": {begin(1), prepare("x"), abandon(), begin(1), prepare("x"), begin(2), complete("x", gno(2), gno(1))},
 	} {
