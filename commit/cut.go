@@ -55,7 +55,7 @@ func (l *loop) cuttable() bool {
 		return len(l.members) > 0
 	}
 	for _, m := range l.members {
-		if m.settled == nil || !l.finished.Covers(*m.settled) || !l.finished.Covers(m.position) {
+		if m.settled == nil || !l.finished.Reaches(*m.settled) || !l.finished.Covers(m.position) {
 			return false
 		}
 	}

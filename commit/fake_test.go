@@ -120,13 +120,15 @@ func fakeGTID(n int) capture.GTID {
 	return capture.GTID{SID: uuid.MustParse(fakeSID), Number: uint64(n)}
 }
 
-func (s *fakeServer) Position(context.Context) (capture.Position, error) {
+func (s *fakeServer) Position(ctx context.Context, _ *capture.Position) (capture.Position, error) {
+	return s.Executed(ctx)
+}
+
+func (s *fakeServer) Executed(context.Context) (capture.Position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.position(s.visible), nil
 }
-
-func (s *fakeServer) Executed(ctx context.Context) (capture.Position, error) { return s.Position(ctx) }
 
 func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, error) {
 	s.mu.Lock()

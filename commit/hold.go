@@ -227,12 +227,12 @@ func (l *loop) stepHold(now time.Time) {
 	case h.phase == asked && between:
 		h.phase, h.since, h.until = standing, now, now.Add(holdFor)
 		h.answer(answer{held: Held{h.token, l.delivered, l.stream.Server()}})
-	case h.phase == readingOn && between && l.delivered.Covers(h.target):
+	case h.phase == readingOn && between && l.delivered.Reaches(h.target):
 		if !h.target.Covers(l.delivered) {
 			l.letGo(fmt.Errorf("%w: the log has no end of a transaction at %s", ErrNoCut, h.target))
 			return
 		}
-		h.phase = atTarget
+		h.phase, h.target = atTarget, l.delivered // without what is prepared only
 	}
 }
 

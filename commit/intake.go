@@ -127,7 +127,7 @@ func (l *loop) onOpening(o opening) error {
 func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
 	var members []*member
 	for _, n := range names {
-		m, err := l.p.adopt(ctx, n)
+		m, err := l.p.adopt(ctx, n, l.delivered)
 		if err != nil {
 			return err
 		}

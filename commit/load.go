@@ -181,7 +181,7 @@ func (l *load) arrive(a *arrival) {
 // all it can have seen.
 func (l *load) ready(delivered capture.Position) *arrival {
 	a := l.waiting[l.next]
-	if a == nil || !delivered.Covers(a.chunk.High) {
+	if a == nil || !delivered.Reaches(a.chunk.High) {
 		return nil
 	}
 	return a

@@ -244,7 +244,7 @@ func (l *loop) atPrepared() bool {
 
 // reachedEnd reports that everything to run until has been delivered and loaded.
 func (l *loop) reachedEnd() bool {
-	if l.p.cfg.Until == nil || !l.delivered.Covers(*l.p.cfg.Until) {
+	if l.p.cfg.Until == nil || !l.delivered.Reaches(*l.p.cfg.Until) {
 		return false
 	}
 	for _, m := range l.members {

@@ -222,11 +222,11 @@ func (s *networkSource) asked(op string) error {
 	return s.n.pass(s.n.lane, op, "source", func() error { return nil })
 }
 
-func (s *networkSource) Position(ctx context.Context) (capture.Position, error) {
+func (s *networkSource) Position(ctx context.Context, known *capture.Position) (capture.Position, error) {
 	if err := s.asked("position"); err != nil {
 		return capture.Position{}, err
 	}
-	return s.n.server.Position(ctx)
+	return s.n.server.Position(ctx, known)
 }
 
 func (s *networkSource) Executed(ctx context.Context) (capture.Position, error) {

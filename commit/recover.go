@@ -240,8 +240,12 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 	}
 	var now capture.Position
 	if fresh > 0 || !begun {
+		known := &p.start
+		if !begun {
+			known = nil
+		}
 		var err error
-		if now, err = p.cfg.Source.Position(ctx); err != nil {
+		if now, err = p.cfg.Source.Position(ctx, known); err != nil {
 			return err
 		}
 	}
@@ -330,8 +334,8 @@ func (p *Pipeline) follow(ctx context.Context, m *member, h *table.Head) error {
 // now: it may have been dropped and created again since the log told of it. adopt gives nil
 // for a table that is gone again or cannot be replicated; the latter is refused loudly, but
 // stops nothing: no row of it is in the lake.
-func (p *Pipeline) adopt(ctx context.Context, n capture.Name) (*member, error) {
-	position, err := p.cfg.Source.Position(ctx)
+func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.Position) (*member, error) {
+	position, err := p.cfg.Source.Position(ctx, &delivered)
 	if err != nil {
 		return nil, err
 	}

@@ -31,9 +31,10 @@ type Reader interface {
 
 // Source opens the source.
 type Source interface {
-	// Position is where a new pipeline begins: everything that the server has made visible,
-	// with no transaction prepared before it still to be completed.
-	Position(ctx context.Context) (capture.Position, error)
+	// Position is where new tables begin: everything that the server has made visible, without
+	// the XA transactions that are prepared behind known and not completed. Those prepared before
+	// it are in nobody's hands: where there is no known position, a new pipeline's, it waits for them.
+	Position(ctx context.Context, known *capture.Position) (capture.Position, error)
 	// Executed is everything that the server has made visible.
 	Executed(ctx context.Context) (capture.Position, error)
 	// Stream opens the stream behind a position. The server must have the transactions of the

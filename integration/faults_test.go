@@ -55,7 +55,7 @@ func covers(s *server, st status, want capture.Position) error {
 	if st.State != "streaming" {
 		return fmt.Errorf("it is %s", st.State)
 	}
-	at, err := capture.ParsePosition(s.flavor, st.Committed)
+	at, err := capture.ParsePosition(s.flavor, st.Reached)
 	if err == nil && !at.Covers(want) {
 		err = fmt.Errorf("it is at %s, the source at %s", at, want)
 	}

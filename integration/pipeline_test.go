@@ -217,6 +217,7 @@ func (p *pipeline) catchUp() { p.t.Helper(); p.must("run", "--until", "now") }
 type status struct {
 	State     string `json:"state"`
 	Committed string `json:"committed"`
+	Reached   string `json:"reached"` // with the XA transactions that are prepared only
 	Fence     int64  `json:"fence"`
 	Epoch     int64  `json:"epoch"`
 	Cut       int64  `json:"cut"` // the newest one of this process

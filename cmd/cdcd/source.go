@@ -66,23 +66,51 @@ func typeOptions(c config.Config) capture.TypeOptions {
 // preparedPoll is how often the server is asked whether prepared transactions are complete.
 const preparedPoll = time.Second
 
-// Position waits until no transaction that is prepared now is left, and gives what the
-// server has executed then: the log behind it holds every change that a load does not see.
-func (s *source) Position(ctx context.Context) (capture.Position, error) {
-	waiting, err := capture.PreparedTransactions(ctx, s.db)
+// Position gives what the server has executed, without what is prepared only: the log behind
+// it holds every change that a load does not see.
+func (s *source) Position(ctx context.Context, known *capture.Position) (capture.Position, error) {
+	if known == nil {
+		before, err := s.Executed(ctx)
+		if err != nil {
+			return capture.Position{}, err
+		}
+		if err := s.awaitPrepared(ctx); err != nil {
+			return capture.Position{}, err
+		}
+		now, err := s.Executed(ctx)
+		if err != nil {
+			return capture.Position{}, err
+		}
+		return s.from.Unprepared(ctx, before, now, s.logger)
+	}
+	now, err := s.Executed(ctx)
 	if err != nil {
 		return capture.Position{}, err
+	}
+	// One that is completed between the two questions is soon completed in the stream as well.
+	prepared, err := capture.PreparedTransactions(ctx, s.db)
+	if err != nil || len(prepared) == 0 {
+		return now, err
+	}
+	return s.from.Unprepared(ctx, *known, now, s.logger)
+}
+
+// awaitPrepared waits until no XA transaction that is prepared now is left.
+func (s *source) awaitPrepared(ctx context.Context) error {
+	waiting, err := capture.PreparedTransactions(ctx, s.db)
+	if err != nil {
+		return err
 	}
 	for len(waiting) > 0 {
 		s.logger.Warn("waiting for prepared XA transactions to be completed", "transactions", len(waiting))
 		select {
 		case <-time.After(preparedPoll):
 		case <-ctx.Done():
-			return capture.Position{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		now, err := capture.PreparedTransactions(ctx, s.db)
 		if err != nil {
-			return capture.Position{}, err
+			return err
 		}
 		for xid := range waiting {
 			if !now[xid] {
@@ -90,8 +118,7 @@ func (s *source) Position(ctx context.Context) (capture.Position, error) {
 			}
 		}
 	}
-	server, err := capture.Describe(ctx, s.db)
-	return server.Executed, err
+	return nil
 }
 
 // Executed is everything that the server has made visible.
@@ -111,7 +138,10 @@ func (s *source) Stream(start capture.Position, witnesses []capture.Witness, tab
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
 	stream, err := capture.NewStream(capture.StreamConfig{
 		Source: s.from, Start: start, Witnesses: witnesses, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
-		Limits: capture.Limits{Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg)},
+		Limits: capture.Limits{
+			Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg),
+			Prepared: int(s.cfg.Commit.MaxBytes) / preparedShare,
+		},
 	})
 	if err != nil {
 		return nil, err // and not a nil pointer in an interface
@@ -121,6 +151,7 @@ func (s *source) Stream(start capture.Position, witnesses []capture.Witness, tab
 
 const (
 	segmentsPerEpoch = 4
+	preparedShare    = 2 // of an epoch's bytes, for what prepared XA transactions have changed
 	maxSegmentRows   = 20_000
 	maxLinger        = 200 * time.Millisecond
 )

@@ -104,11 +104,11 @@ func (v *verifyCmd) tables(ctx context.Context, cfg config.Config, lake *lakehou
 func reachedAt(socket string) func(context.Context, capture.Position) bool {
 	return func(ctx context.Context, p capture.Position) bool {
 		var report statusReport
-		if askDaemon(ctx, socket, "/status", &report) != nil || report.Committed == "" {
+		if askDaemon(ctx, socket, "/status", &report) != nil || report.Reached == "" {
 			return false
 		}
-		committed, err := capture.ParsePosition(p.Flavor(), report.Committed)
-		return err == nil && committed.Covers(p)
+		reached, err := capture.ParsePosition(p.Flavor(), report.Reached)
+		return err == nil && reached.Covers(p)
 	}
 }
 

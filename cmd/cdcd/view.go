@@ -35,6 +35,9 @@ type statusReport struct {
 	At        time.Time `json:"at"`
 	Delivered string    `json:"delivered,omitempty"` // position
 	Committed string    `json:"committed,omitempty"` // position
+	// Reached is Committed with the XA transactions that are prepared and not completed: all that
+	// can be seen where it is executed is in the lake.
+	Reached string `json:"reached,omitempty"`
 	// CommittedTime is when the source committed the newest change that this process brought
 	// into the lake.
 	CommittedTime time.Time      `json:"committed_time,omitzero"`
@@ -140,7 +143,7 @@ func (v *view) report(pipeline string) statusReport {
 		return r
 	}
 	r.State, r.At = "streaming", s.At
-	r.Delivered, r.Committed = s.Delivered.String(), s.Finished.String()
+	r.Delivered, r.Committed, r.Reached = s.Delivered.String(), s.Finished.String(), s.Finished.Passed().String()
 	r.CommittedTime = s.CommittedTime
 	r.Cut, r.Epoch, r.Fence, r.LagMS = s.Cut.Number, s.Epoch, s.Fence, s.Lag().Milliseconds()
 	r.Collected = collected{s.CollectedRows, s.CollectedBytes}
