@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -18,7 +19,7 @@ type Op uint8
 const (
 	OpInsert Op = iota // the row is the new row
 	OpUpdate           // the row is the row after the update
-	OpDelete           // the row is the row before the delete
+	OpDelete           // the row is the row before the delete, of which only the key is sure
 	OpLoad             // the row was read by the initial load
 )
 
@@ -30,6 +31,18 @@ type Batch struct {
 	Table  *Table
 	Record arrow.RecordBatch // ArrowSchema's columns; values of all rows
 	Ops    []Op              // one a row
+	// Partial tells, in order, of the rows of updates that do not know all columns.
+	Partial []Partial
+}
+
+// Partial is a run of rows of updates that were logged without all columns. An OpUpdate in it
+// is NULL where it does not know a column: that is as it was before, in the row with its key,
+// or, directly behind an OpDelete of the run, in the row that this one deletes.
+type Partial struct {
+	From, To int    // rows of the Batch
+	Known    []byte // bitmap of the columns
+	GTID     GTID   // of the transaction, for messages
+	Flavor   Flavor
 }
 
 // Rows is the number of changes.
@@ -37,7 +50,7 @@ func (b *Batch) Rows() int { return len(b.Ops) }
 
 // Bytes is about the memory that the values take.
 func (b *Batch) Bytes() int64 {
-	n := int64(len(b.Ops))
+	n := int64(len(b.Ops) + len(b.Partial)*partialBytes)
 	for _, c := range b.Record.Columns() {
 		for _, buf := range c.Data().Buffers() {
 			if buf != nil {
@@ -48,8 +61,21 @@ func (b *Batch) Bytes() int64 {
 	return n
 }
 
+// Moved reports whether the key of a row changed that does not know all columns.
+func (b *Batch) Moved() bool {
+	for _, p := range b.Partial {
+		if slices.Contains(b.Ops[p.From:p.To], OpDelete) {
+			return true
+		}
+	}
+	return false
+}
+
 // Release gives the values' memory back.
 func (b *Batch) Release() { b.Record.Release() }
+
+// partialBytes is about what a Partial takes of memory.
+const partialBytes = 128
 
 // rowBuffer collects the rows of one table until they become a Batch. Rows up to sealed
 // belong to whole transactions; those behind it can still be dropped.
@@ -59,6 +85,7 @@ type rowBuffer struct {
 	options TypeOptions
 	columns []vector // those of the table, then the commit time where wanted
 	ops     []Op
+	partial []Partial
 	sealed  int
 	noDates int64 // values that became NULL because they are no date
 	// sealedNoDates are those of whole transactions.
@@ -109,6 +136,18 @@ func (b *rowBuffer) closeColumn(i int, err error) error {
 	return fmt.Errorf("%s: column %q: %w", b.table.Name, b.table.Columns[i].Name, err)
 }
 
+// notePartial notes rows that do not know all columns, which were appended last.
+func (b *rowBuffer) notePartial(p Partial) {
+	if n := len(b.partial); n > 0 {
+		last := &b.partial[n-1]
+		if last.To == p.From && last.GTID == p.GTID && &last.Known[0] == &p.Known[0] {
+			last.To = p.To
+			return
+		}
+	}
+	b.partial = append(b.partial, p)
+}
+
 // seal marks all rows as belonging to whole transactions.
 func (b *rowBuffer) seal() { b.sealed, b.sealedNoDates = len(b.ops), b.noDates }
 
@@ -119,6 +158,9 @@ func (b *rowBuffer) drop() {
 		b.columns[i].rewind()
 	}
 	b.ops, b.noDates = b.ops[:b.sealed], b.sealedNoDates
+	for n := len(b.partial); n > 0 && b.partial[n-1].To > b.sealed; n-- {
+		b.partial = b.partial[:n-1] // runs do not reach over a transaction's end
+	}
 }
 
 // takeNoDates hands the count over and starts anew.
@@ -130,7 +172,7 @@ func (b *rowBuffer) takeNoDates() int64 {
 
 // bytes is about the memory the rows take.
 func (b *rowBuffer) bytes() int {
-	n := len(b.ops)
+	n := len(b.ops) + len(b.partial)*partialBytes
 	for i := range b.columns {
 		n += b.columns[i].bytes()
 	}
@@ -154,7 +196,8 @@ func (b *rowBuffer) take() *Batch {
 	for _, c := range columns {
 		c.Release()
 	}
-	out := &Batch{Table: b.table, Record: record, Ops: b.ops}
+	out := &Batch{Table: b.table, Record: record, Ops: b.ops, Partial: b.partial}
+	b.partial = nil
 	b.ops = make([]Op, 0, len(out.Ops)+len(out.Ops)/8)
 	b.sealed = 0
 	return out

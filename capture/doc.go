@@ -37,6 +37,9 @@
 // Nothing is delivered from a server of MySQL that has another transaction under the GTID of a
 // [Witness]. Where it cannot answer for one, the stream goes on and says so.
 //
+// A row of a Batch holds the values of all columns, or a [Partial] says which of them: no
+// column that was not logged is taken for NULL.
+//
 // A value is decoded exactly or the stream stops with an error that names the column. The
 // SELECT path and the binlog path give the same value for the same row.
 //

@@ -159,7 +159,7 @@ func (s *Stream) onRows(e binlog.Event) error {
 		return decodeStop(s.gtidText(), table.String(), err)
 	}
 	before := p.buffer.bytes()
-	n, err := p.append(rows, s.tx.committed)
+	n, err := p.append(rows, origin{s.tx.gtid, s.flavor, s.tx.committed})
 	s.buffered += p.buffer.bytes() - before
 	s.tx.rows += n
 	s.segment.Rows += n

@@ -16,6 +16,8 @@ type plan struct {
 	buffer  *rowBuffer
 	columns []planColumn
 	lastKey int // the last column of the key in column order
+	images  []*imageShape
+	cells   [2][]cell // of one row, where images are incomplete
 }
 
 type planColumn struct {
@@ -56,14 +58,14 @@ func newPlan(wire *binlog.TableMap, b *rowBuffer, collations map[uint64]string) 
 }
 
 // append decodes a row event into the buffer and gives the number of source rows in it.
-func (p *plan) append(r binlog.Rows, committed time.Time) (int, error) {
+func (p *plan) append(r binlog.Rows, o origin) (int, error) {
 	if r.Columns != len(p.columns) {
 		return 0, fmt.Errorf("%s: row of %d columns, the table map has %d", p.buffer.table.Name, r.Columns, len(p.columns))
 	}
 	if !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
-		return 0, fmt.Errorf("%s: %w", p.buffer.table.Name, errIncompleteImage)
+		return p.appendIncomplete(r, o)
 	}
-	rows := 0
+	rows, committed := 0, o.committed
 	for images := r.Images; len(images) > 0; rows++ {
 		var err error
 		switch r.Kind {
@@ -80,9 +82,6 @@ func (p *plan) append(r binlog.Rows, committed time.Time) (int, error) {
 	}
 	return rows, nil
 }
-
-// errIncompleteImage reports a row event without all columns.
-var errIncompleteImage = errors.New("row image without all columns (binlog_row_image is not FULL in the session that wrote it)")
 
 // appendRow decodes one image.
 func (p *plan) appendRow(image []byte, op Op, committed time.Time) (rest []byte, err error) {

@@ -87,7 +87,7 @@ func TestRowImagesBecomeRows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := testPlan(t, TypeOptions{})
-			n, err := p.append(c.rows, time.Unix(5, 0))
+			n, err := p.append(c.rows, origin{committed: time.Unix(5, 0)})
 			if err != nil || n != c.n {
 				t.Fatalf("%d rows, %v", n, err)
 			}
@@ -113,11 +113,11 @@ func TestNoDatesFollowThePolicy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rows := rowsOf(binlog.RowInsert, image(1, "b", "c", none), image(2, "b", "c", storeDate(1, 1, 1)))
 			p := testPlan(t, TypeOptions{})
-			if _, err := p.append(rows, time.Time{}); !errors.Is(err, errNoDate) || !strings.Contains(err.Error(), `column "d"`) {
+			if _, err := p.append(rows, origin{}); !errors.Is(err, errNoDate) || !strings.Contains(err.Error(), `column "d"`) {
 				t.Errorf("got %v", err)
 			}
 			p = testPlan(t, TypeOptions{ZeroDateAsNull: true})
-			if n, err := p.append(rows, time.Time{}); err != nil || n != 2 || p.buffer.noDates != 1 {
+			if n, err := p.append(rows, origin{}); err != nil || n != 2 || p.buffer.noDates != 1 {
 				t.Fatalf("%d rows, %d no dates, %v", n, p.buffer.noDates, err)
 			}
 			batch := p.buffer.take()
@@ -129,17 +129,8 @@ func TestNoDatesFollowThePolicy(t *testing.T) {
 	}
 }
 
-func TestIncompleteImagesAreRefused(t *testing.T) {
-	for name, r := range map[string]binlog.Rows{
-		"before": {Kind: binlog.RowUpdate, Columns: 4, Present: []byte{0xf1}, After: []byte{0xff}},
-		"after":  {Kind: binlog.RowUpdate, Columns: 4, Present: []byte{0xff}, After: []byte{0xf7}},
-		"insert": {Kind: binlog.RowInsert, Columns: 4, Present: []byte{0xf7}, After: []byte{0xf7}},
-	} {
-		if _, err := testPlan(t, TypeOptions{}).append(r, time.Time{}); !errors.Is(err, errIncompleteImage) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := testPlan(t, TypeOptions{}).append(binlog.Rows{Columns: 5, Present: []byte{0xff}, After: []byte{0xff}}, time.Time{}); err == nil {
+func TestRowsOfTooManyColumnsAreRefused(t *testing.T) {
+	if _, err := testPlan(t, TypeOptions{}).append(binlog.Rows{Columns: 5, Present: []byte{0xff}, After: []byte{0xff}}, origin{}); err == nil {
 		t.Error("a row of five columns is accepted")
 	}
 }
@@ -154,11 +145,11 @@ func TestDamagedRowsLeaveNoTrace(t *testing.T) {
 		}
 		for n := 1; n < len(images); n++ {
 			p := testPlan(t, TypeOptions{})
-			if _, err := p.append(rowsOf(binlog.RowInsert, good), time.Time{}); err != nil {
+			if _, err := p.append(rowsOf(binlog.RowInsert, good), origin{}); err != nil {
 				t.Fatal(err)
 			}
 			p.buffer.seal()
-			if _, err := p.append(rowsOf(kind, images[:n]), time.Time{}); err == nil {
+			if _, err := p.append(rowsOf(kind, images[:n]), origin{}); err == nil {
 				t.Errorf("kind %d: %d of %d bytes are accepted", kind, n, len(images))
 			}
 			p.buffer.drop()
@@ -172,7 +163,7 @@ func TestDamagedRowsLeaveNoTrace(t *testing.T) {
 }
 
 func TestRowsThatAreNotTextAreNamed(t *testing.T) {
-	_, err := testPlan(t, TypeOptions{}).append(rowsOf(binlog.RowInsert, image(1, "\xff", "c", nil)), time.Time{})
+	_, err := testPlan(t, TypeOptions{}).append(rowsOf(binlog.RowInsert, image(1, "\xff", "c", nil)), origin{})
 	if !errors.Is(err, errNotText) || !strings.Contains(err.Error(), `s.t: column "b"`) {
 		t.Errorf("got %v", err)
 	}
@@ -248,7 +239,7 @@ func FuzzRowImages(f *testing.F) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		n, err := p.append(binlog.Rows{Kind: binlog.RowKind(kind % 3), Columns: len(table.Columns), Present: full, After: full, Images: images}, time.Time{})
+		n, err := p.append(binlog.Rows{Kind: binlog.RowKind(kind % 3), Columns: len(table.Columns), Present: full, After: full, Images: images}, origin{})
 		runtime.ReadMemStats(&after)
 		const perByte = 4 * 100 * maxJSONGrowth // NULL rows: a bitmap of seven bytes for 49 values
 		if spent := after.TotalAlloc - before.TotalAlloc; spent > 1<<20+perByte*uint64(len(images)) {

@@ -171,15 +171,23 @@ func (p *preflight) checkLog() error {
 	}
 	if err := p.require(
 		requirement{"binlog_format", "ROW", "'ROW'"},
-		requirement{"binlog_row_image", "FULL", "'FULL'"},
 		requirement{"binlog_row_metadata", "FULL", "'FULL'"},
 	); err != nil {
 		return err
 	}
 	if p.Server.Flavor == MariaDB {
-		return p.require(requirement{"log_bin_compress", "OFF", "OFF"})
+		return errors.Join(p.warnOfImage(), p.require(requirement{"log_bin_compress", "OFF", "OFF"}))
 	}
 	return p.require(requirement{"binlog_row_value_options", "", "''"})
+}
+
+// warnOfImage tells which updates of MariaDB cannot be read where its images are incomplete.
+func (p *preflight) warnOfImage() error {
+	image, _, err := p.variable("binlog_row_image")
+	if err == nil && !strings.EqualFold(image, "FULL") {
+		p.warn(p.set("binlog_row_image", "'FULL'"), "binlog_row_image is %q: updates of tables with generated columns, and such that may come from REPLACE, stop replication", image)
+	}
+	return err
 }
 
 func (p *preflight) checkGTID() error {

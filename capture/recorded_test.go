@@ -283,7 +283,7 @@ func TestRecordedLogsStopWhereTheyMust(t *testing.T) {
 	}{
 		"another schema":   {other, 0, "", "", nil},
 		"statement":        {types, 5, "UPDATE logged as a statement", ":17", nil},
-		"minimal image":    {smallTable(), 5, "an incomplete row image", ":11", []Op{OpInsert}},
+		"minimal image":    {smallTable(), 5, "PARTIAL_UPDATE_ROWS", ":12", []Op{OpInsert, OpUpdate}},
 		"partial JSON":     {smallTable(), 7, "PARTIAL_UPDATE_ROWS", ":12", nil},
 		"prepared":         {smallTable(), 8, "UPDATE logged as a statement", ":17", []Op{OpInsert, OpInsert, OpInsert, OpInsert}},
 		"completed":        {smallTable(), 9, "XA COMMIT of a transaction that was prepared before our position", ":14", nil},

@@ -58,7 +58,7 @@ const (
 )
 
 // Column is one column of a source table: everything that decides how its values are
-// stored in the log and nothing else.
+// stored in the log, and what it means where the log leaves them out.
 type Column struct {
 	Name      string   `json:"name"`
 	Type      Type     `json:"type"`
@@ -72,6 +72,17 @@ type Column struct {
 	Nullable  bool     `json:"nullable,omitempty"`
 	// Compressed says that MariaDB compresses values by themselves, in the log too.
 	Compressed bool `json:"compressed,omitempty"`
+	// Generated tells that the server computes the column; it does not decide how values are stored.
+	Generated bool `json:"generated,omitempty"`
+	// Default is what a row that is logged without the column was inserted with; nil where that
+	// is not known.
+	Default *Default `json:"default,omitempty"`
+}
+
+// Default is the default value of a column, as the server prints it.
+type Default struct {
+	Null bool   `json:"null,omitempty"`
+	Text string `json:"text,omitempty"` // UTF-8
 }
 
 // equal compares all that decides how values are stored.
@@ -115,6 +126,8 @@ type Table struct {
 	// Key holds the indexes of the columns that identify a row, in key order: the primary
 	// key, or else a unique key without NULLs.
 	Key []int `json:"key"`
+	// Described tells that Generated and Default of the columns are what the server says.
+	Described bool `json:"described,omitempty"`
 }
 
 // KeyColumns returns the columns of the key in key order.

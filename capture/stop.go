@@ -52,7 +52,7 @@ var ErrAccess = errors.New("access denied")
 func decodeStop(gtid, table string, err error) error {
 	s := &Stop{GTID: gtid, What: "a row event", Table: table, Err: err}
 	switch {
-	case errors.Is(err, errIncompleteImage):
+	case errors.Is(err, errUntold):
 		s.What = "an incomplete row image"
 		s.Hint = "SET GLOBAL binlog_row_image = 'FULL' and end the sessions that override it"
 	case errors.Is(err, errChanged):

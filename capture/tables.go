@@ -44,6 +44,7 @@ func Tables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo,
 		}
 	}
 	for i := range infos {
+		infos[i].Described = true
 		infos[i].checkKey()
 	}
 	return infos, nil
@@ -87,11 +88,15 @@ type described struct {
 	precision, scale   sql.NullInt64
 	fraction           sql.NullInt64
 	charset            sql.NullString
+	byDefault          sql.NullString
+	extra              string
+	mariaDB            bool
 }
 
 func readColumns(ctx context.Context, db *sql.DB, schema string, byName map[Name]*TableInfo) error {
 	rows, err := db.QueryContext(ctx, `SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable,
-		       character_octet_length, numeric_precision, numeric_scale, datetime_precision, character_set_name
+		       character_octet_length, numeric_precision, numeric_scale, datetime_precision, character_set_name,
+		       column_default, extra, INSTR(VERSION(), 'MariaDB') > 0
 		FROM information_schema.columns WHERE table_schema = ? ORDER BY table_name, ordinal_position`, schema)
 	if err != nil {
 		return err
@@ -100,7 +105,7 @@ func readColumns(ctx context.Context, db *sql.DB, schema string, byName map[Name
 	for rows.Next() {
 		var d described
 		if err := rows.Scan(&d.name.Schema, &d.name.Table, &d.column, &d.dataType, &d.fullType, &d.nullable,
-			&d.octets, &d.precision, &d.scale, &d.fraction, &d.charset); err != nil {
+			&d.octets, &d.precision, &d.scale, &d.fraction, &d.charset, &d.byDefault, &d.extra, &d.mariaDB); err != nil {
 			return err
 		}
 		t := byName[d.name]
@@ -108,6 +113,7 @@ func readColumns(ctx context.Context, db *sql.DB, schema string, byName map[Name
 			continue
 		}
 		c, err := d.toColumn()
+		c.Default, c.Generated = d.defaultOf(c), d.generated()
 		if err != nil {
 			t.Problem = errors.Join(t.Problem, fmt.Errorf("column %q: %w", d.column, err))
 		}
