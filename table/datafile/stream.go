@@ -59,12 +59,16 @@ func (r *Rows) Release() {
 
 // OpenReader opens a data file to read the columns with the given field ids.
 func OpenReader(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator) (*Reader, error) {
+	return openReader(ctx, fs, path, ids, mem, readAhead)
+}
+
+func openReader(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator, ahead int64) (*Reader, error) {
 	f, err := fs.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	props := parquet.NewReaderProperties(mem)
-	props.BufferedStreamEnabled, props.BufferSize = true, readAhead
+	props.BufferedStreamEnabled, props.BufferSize = true, ahead
 	pf, err := file.NewParquetReader(f, file.WithReadProps(props))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
