@@ -61,6 +61,7 @@ type Builder struct {
 	last    []keyindex.Entry            // of the newest Add, not in the overlay yet
 	own     map[uint32]iceberg.DataFile // files of the Delta, by number
 	err     error                       // of reading a deletion vector inside a look-up
+	loading bool
 }
 
 // Build begins a Delta on the table's current snapshot. The fence and the epoch go into
@@ -70,6 +71,13 @@ func (t *Table) Build(fence, epoch int64) *Builder {
 		t: t, names: newNamer(t.head.meta.Location(), fence, epoch), own: map[uint32]iceberg.DataFile{},
 		delta: &Delta{base: t.head.Snapshot, deletes: map[string]*bitmap{}},
 	}
+}
+
+// Loading tells that the table's initial load is not complete behind what is added from now on:
+// a changed row may not be there yet.
+func (b *Builder) Loading(is bool) *Builder {
+	b.loading = is
+	return b
 }
 
 // Add brings changes in, in the order of the source after all that were added before. They
@@ -87,11 +95,12 @@ func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.t.Name(), err)
 	}
-	before, err := b.resolve(folded)
+	m := newMerger(b, batches, folded)
+	before, err := b.resolve(folded, m)
 	if err != nil {
 		return err
 	}
-	return b.write(ctx, batches, folded, before)
+	return b.write(ctx, batches, folded, before, m)
 }
 
 // replaced is the row that a key had before, if it had one.
@@ -101,15 +110,19 @@ type replaced struct {
 }
 
 // resolve looks every key up and deletes the row it has.
-func (b *Builder) resolve(f *rowset.Folded) ([]replaced, error) {
+func (b *Builder) resolve(f *rowset.Folded, m *merger) ([]replaced, error) {
 	before := make([]replaced, f.Len())
 	found := func(i int, e keyindex.Entry) {
 		before[i] = replaced{was: true, rowID: b.rowID(e)}
 		b.kill(e)
+		m.found(i, e)
 	}
 	b.overlay.Lookup(f.Keys, b, found)
 	err := b.t.index.Lookup(f.Keys, b, found)
 	if err := errors.Join(b.err, err); err != nil {
+		return nil, err
+	}
+	if err := m.check(f); err != nil {
 		return nil, err
 	}
 	for i, r := range before {
@@ -169,7 +182,7 @@ func (b *Builder) LiveFile(file uint32) bool { return b.own[file] != nil || b.t.
 
 // write makes data files of the rows that are present, one after the other: what it takes of
 // memory does not depend on how many partitions there are.
-func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced) error {
+func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced, m *merger) error {
 	b.last = nil
 	places := make([]int, 0, f.Len())
 	for i, present := range f.Present {
@@ -183,13 +196,34 @@ func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset
 	if err := rowset.SortByValue(places, f.Refs, batches, b.t.keys); err != nil {
 		return err
 	}
-	parts, err := b.t.parts.split(places, f.Refs, batches)
+	for _, piece := range m.pieces(places) {
+		if err := b.writePiece(ctx, batches, f, before, m, piece); err != nil {
+			return fmt.Errorf("%s: %w", b.t.Name(), err)
+		}
+	}
+	return nil
+}
+
+// writePiece makes data files of the rows at places, which it completes first.
+func (b *Builder) writePiece(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced, m *merger, places []int) error {
+	refs := f.Refs
+	if m != nil {
+		var err error
+		own := len(batches)
+		if batches, refs, err = m.complete(ctx, places, f); err != nil {
+			return err
+		}
+		for _, b := range batches[own:] {
+			defer b.Release()
+		}
+	}
+	parts, err := b.t.parts.split(places, refs, batches)
 	if err != nil {
-		return fmt.Errorf("%s: %w", b.t.Name(), err)
+		return err
 	}
 	for _, p := range parts {
-		if err := b.writePartition(ctx, batches, f, before, p); err != nil {
-			return fmt.Errorf("%s: %w", b.t.Name(), err)
+		if err := b.writePartition(ctx, batches, &rowset.Folded{Keys: f.Keys, Refs: refs}, before, p); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -33,6 +33,9 @@
 // programs leave instead is replaced by the next commit of ours. A table that moves to version
 // 3 keeps its files of positions until their data files are touched.
 //
+// What a change does not know of a row is as in the row before it, of the same key or of the one
+// that the row had; while a table is loaded, a row of which there is none before is left out.
+//
 // The key index is used only at a snapshot all of whose live files it covers.
 //
 // A row keeps its _row_id when it is updated (Iceberg specification, "Row Lineage"), unless the

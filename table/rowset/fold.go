@@ -17,6 +17,8 @@ type Folded struct {
 	Keys    []Key
 	Refs    []Ref
 	Present []bool // false: the last change deleted the row
+	// Pending are the rows, by place, that have to be completed before they are whole.
+	Pending []Pending
 }
 
 // Len is the number of keys.
@@ -33,6 +35,9 @@ func Fold(batches []*capture.Batch, e *Encoder) (*Folded, error) {
 	keys, err := encodeAll(batches, e)
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(batches, func(b *capture.Batch) bool { return len(b.Partial) > 0 }) {
+		return foldPartial(batches, keys)
 	}
 	refs := refsOf(batches, len(keys))
 	if ascending(keys) {
@@ -54,6 +59,24 @@ func Fold(batches []*capture.Batch, e *Encoder) (*Folded, error) {
 	}
 	out.Refs, out.Present = sorted, present(batches, sorted)
 	return out, nil
+}
+
+// byKey groups changes by key, in ascending order, those of a key in the order in which they
+// happened.
+func byKey(keys []Key) [][]keyed {
+	changes := make([]keyed, len(keys))
+	for i, k := range keys {
+		changes[i] = keyed{k, int32(i)}
+	}
+	slices.SortFunc(changes, compareKeyed)
+	var out [][]keyed
+	for from, i := 0, 1; i <= len(changes); i++ {
+		if i == len(changes) || changes[i].key != changes[from].key {
+			out = append(out, changes[from:i])
+			from = i
+		}
+	}
+	return out
 }
 
 func compareKeyed(a, b keyed) int {
