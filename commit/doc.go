@@ -36,7 +36,8 @@
 // lies between two transactions, the keys that the stream delivers for the table are
 // recorded; when the stream has delivered everything that the chunk can have seen, the
 // chunk's rows with recorded keys are dropped and the others join the open epoch, before its
-// log rows. The range that is done goes into the Mark of the same commit.
+// log rows. A row of which the log had some columns only is kept if all of them are in the open
+// epoch; else the chunk is read again. The range that is done goes into the Mark of the same commit.
 //
 // # Cuts on demand
 //

@@ -24,8 +24,10 @@ type epoch struct {
 type share struct {
 	chunks []*capture.Batch // loaded rows, to be folded before the log's
 	log    []*capture.Batch
-	loaded bool   // chunks joined, with rows or without
-	spill  *spill // of a share too large for memory; nil for others
+	loaded bool // chunks joined, with rows or without
+	// loading tells of a spilled part that the table's load was not complete.
+	loading bool
+	spill   *spill // of a share too large for memory; nil for others
 }
 
 // spill is the part of a share that is uploaded already. The committer fills it.
@@ -123,7 +125,7 @@ func (e *epoch) detach() *epoch {
 		if s.spill == nil {
 			s.spill = &spill{}
 		}
-		part.shares[m] = &share{chunks: s.chunks, log: s.log, spill: s.spill}
+		part.shares[m] = &share{chunks: s.chunks, log: s.log, spill: s.spill, loading: !m.load.complete}
 		s.chunks, s.log = nil, nil
 	}
 	e.bytes = 0

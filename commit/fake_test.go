@@ -63,6 +63,7 @@ func fakeTable(name string) *capture.Table {
 	return &capture.Table{Name: capture.Name{Schema: "shop", Table: name}, Key: []int{0}, Columns: []capture.Column{
 		{Name: "id", Type: capture.TypeBigInt},
 		{Name: "val", Type: capture.TypeVarchar, Size: 100, Charset: "utf8mb4", Nullable: true},
+		{Name: "tag", Type: capture.TypeVarchar, Size: 100, Charset: "utf8mb4", Nullable: true},
 	}}
 }
 
@@ -92,7 +93,7 @@ func (s *fakeServer) state(name string, n int) map[int64]string {
 			if c.val == nil {
 				delete(out, c.id)
 			} else {
-				out[c.id] = *c.val
+				out[c.id] = c.after(out)
 			}
 		}
 	}
@@ -322,18 +323,23 @@ func fakeBatch(t *capture.Table, cs []change, mem memory.Allocator) *capture.Bat
 	}
 	b := array.NewRecordBuilder(mem, schema)
 	defer b.Release()
-	ops := make([]capture.Op, 0, len(cs))
+	out := &capture.Batch{Table: t, Ops: make([]capture.Op, 0, len(cs))}
 	for _, c := range cs {
-		b.Field(0).(*array.Int64Builder).Append(c.id)
-		if c.val == nil {
-			b.Field(1).AppendNull()
-			ops = append(ops, capture.OpDelete)
-			continue
+		out.Partial = append(out.Partial, c.partial(len(out.Ops))...)
+		if from, ok := c.moved(); ok {
+			appendFake(b, from, nil, nil)
+			out.Ops = append(out.Ops, capture.OpDelete)
 		}
-		b.Field(1).(*array.StringBuilder).Append(*c.val)
-		ops = append(ops, capture.OpUpdate)
+		val, tag := c.columns()
+		appendFake(b, c.id, val, tag)
+		if c.val == nil {
+			out.Ops = append(out.Ops, capture.OpDelete)
+		} else {
+			out.Ops = append(out.Ops, capture.OpUpdate)
+		}
 	}
-	return &capture.Batch{Table: t, Record: b.NewRecordBatch(), Ops: ops}
+	out.Record = b.NewRecordBatch()
+	return out
 }
 
 func (s *fakeServer) random(n int) int {

@@ -1,7 +1,9 @@
 package commit
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,6 +64,9 @@ func (l *loop) placeNext() {
 	l.epoch.addSegment(s, l.members, time.Now())
 	for _, b := range s.Batches {
 		m := l.members[b.Table.Name]
+		if !m.load.complete && b.Moved() {
+			l.loadAgain(m)
+		}
 		if m.load.recorder == nil {
 			continue
 		}
@@ -69,6 +74,15 @@ func (l *loop) placeNext() {
 			panic("commit: keys of a delivered batch cannot be encoded: " + err.Error()) // the same keys were checked when the table was opened
 		}
 	}
+}
+
+// loadAgain ends the daemon behind the open epoch, and has the table loaded from the beginning at
+// the next start: a row has got another key, and what the log does not say of it may be in no
+// row of the lake, nor in one that is still to be read.
+func (l *loop) loadAgain(m *member) {
+	m.load.done = nil
+	l.draining = true
+	l.ending = cmp.Or(l.ending, fmt.Errorf("%s: a key changed in a row image without all columns while the table is loaded: starting its load over (binlog_row_image = FULL avoids it)", m.name()))
 }
 
 // joinChunks joins the chunks that the stream has caught up with.
@@ -99,6 +113,9 @@ func (l *loop) join(m *member, a *arrival) error {
 		rows = int64(a.chunk.Batch.Rows())
 	}
 	b, err := m.load.join(a, l.p.cfg.Tables.Memory)
+	if errors.Is(err, errStale) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -130,6 +130,9 @@ func (l *lab) rows(name string, snapshot int64) map[int64]string {
 				l.t.Fatalf("%s: key %d is live twice", name, ids.Value(i))
 			}
 			out[ids.Value(i)] = vals.Value(i)
+			if tag := rec.Column(2); tag.IsValid(i) {
+				out[ids.Value(i)] += tagMark + tag.ValueStr(i)
+			}
 		}
 		rec.Release()
 	}

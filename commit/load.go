@@ -2,6 +2,7 @@ package commit
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"cdcd/capture"
@@ -47,17 +48,37 @@ type arrival struct {
 	window window
 	chunk  *capture.Chunk
 	part   bool          // others of the same job follow
-	joined chan struct{} // closed when it has
+	joined chan struct{} // closed when it has, or is stale
+	stale  bool          // it has to be read again
 }
 
 // recorder records the keys that the stream delivers for a table while chunks of it are
 // read. It is used by the loop alone.
 type recorder struct {
 	keys  *rowset.Encoder
-	log   [][]rowset.Key // of one batch each
-	first int            // number of log[0]
-	open  map[int]int    // windows that begin at each number
+	log   []recorded  // of one batch each
+	first int         // number of log[0]
+	open  map[int]int // windows that begin at each number
+	cuts  int         // how often what was delivered has left the open epoch
 }
+
+// recorded is the keys of a delivered batch.
+type recorded struct {
+	keys    []rowset.Key
+	partial []capture.Partial
+	ops     []capture.Op
+	cuts    int // of the recorder, then
+}
+
+// touch is what the stream has done to a key since a window was opened.
+type touch uint8
+
+const (
+	untouched  touch = iota
+	overwrites       // the log has all of the row: that of the chunk is older, or no news
+	amends           // it has columns of it, all in the open epoch, where they follow the chunk's row
+	amended          // it had columns of it, which may be in no row of the lake
+)
 
 func newRecorder(t *capture.Table) (*recorder, error) {
 	var secret rowset.Secret
@@ -96,24 +117,47 @@ func (r *recorder) record(b *capture.Batch) error {
 	if err != nil {
 		return err
 	}
-	r.log = append(r.log, keys)
+	r.log = append(r.log, recorded{keys, b.Partial, b.Ops, r.cuts})
 	return nil
 }
 
-// since gives the keys recorded since a window was opened.
-func (r *recorder) since(from int) map[rowset.Key]bool {
-	out := map[rowset.Key]bool{}
-	for _, keys := range r.log[from-r.first:] {
-		for _, k := range keys {
-			out[k] = true
+// cut notes that the open epoch goes out of the loop's hands, in whole or in part.
+func (r *recorder) cut() {
+	if r != nil {
+		r.cuts++
+	}
+}
+
+// since gives what was done to keys since a window was opened.
+func (r *recorder) since(from int) map[rowset.Key]touch {
+	out := map[rowset.Key]touch{}
+	for _, b := range r.log[from-r.first:] {
+		amend := amends
+		if b.cuts < r.cuts {
+			amend = amended
+		}
+		runs := b.partial
+		for row, k := range b.keys {
+			for len(runs) > 0 && row >= runs[0].To {
+				runs = runs[1:]
+			}
+			switch partial := len(runs) > 0 && row >= runs[0].From && b.ops[row] != capture.OpDelete; {
+			case !partial:
+				out[k] = overwrites
+			case out[k] == untouched:
+				out[k] = amend
+			}
 		}
 	}
 	return out
 }
 
-// untouched reduces a chunk to the rows whose keys the stream has not delivered since the
-// chunk's window was opened. It owns the batch it is given and gives one, which may be nil.
-func (r *recorder) untouched(b *capture.Batch, from int, mem memory.Allocator) (*capture.Batch, error) {
+// errStale reports a chunk with rows of which neither it nor the log has the newest state.
+var errStale = errors.New("a chunk has to be read again")
+
+// fresh reduces a chunk to the rows that the stream has not overwritten since the chunk's window
+// was opened. It owns the batch it is given, but for an error, and gives one, which may be nil.
+func (r *recorder) fresh(b *capture.Batch, from int, mem memory.Allocator) (*capture.Batch, error) {
 	touched := r.since(from)
 	if b == nil || len(touched) == 0 {
 		return b, nil
@@ -124,7 +168,10 @@ func (r *recorder) untouched(b *capture.Batch, from int, mem memory.Allocator) (
 	}
 	refs := make([]rowset.Ref, 0, len(keys))
 	for i, k := range keys {
-		if !touched[k] {
+		switch touched[k] {
+		case amended:
+			return nil, errStale
+		case untouched, amends:
 			refs = append(refs, rowset.Ref{Row: int32(i)})
 		}
 	}
@@ -188,13 +235,20 @@ func (l *load) ready(delivered capture.Position) *arrival {
 }
 
 // join makes a chunk part of what is loaded and gives the rows that are to be committed
-// with it, nil for none.
+// with it, nil for none. With errStale it is not part of it: its reader reads it again.
 func (l *load) join(a *arrival, mem memory.Allocator) (*capture.Batch, error) {
-	b, err := l.recorder.untouched(a.chunk.Batch, a.window.from, mem)
-	if err != nil {
+	b, err := l.recorder.fresh(a.chunk.Batch, a.window.from, mem)
+	if err != nil && !errors.Is(err, errStale) {
 		return nil, err
 	}
 	l.recorder.end(a.window.from)
+	if err != nil {
+		a.chunk.Batch.Release()
+		delete(l.waiting, l.next)
+		a.stale = true
+		close(a.joined)
+		return nil, err
+	}
 	if l.done, err = capture.AddRange(l.done, a.chunk.Range); err != nil {
 		return nil, fmt.Errorf("%s: %w", a.job.member.name(), err)
 	}

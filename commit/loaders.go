@@ -187,11 +187,40 @@ func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
 			return err
 		}
 		a.part = len(rest) > 0
+		whole, rows := a.chunk.Range, 0
+		if a.chunk.Batch != nil {
+			rows = a.chunk.Batch.Rows()
+		}
 		if err := s.deliver(ctx, a); err != nil {
 			return err
 		}
+		if !a.stale {
+			continue
+		}
+		again, err := s.split(ctx, r, j.member, whole, rows/2) // the less is read at once, the sooner is it fresh
+		if err != nil {
+			return err
+		}
+		rest = append(again, rest...)
 	}
 	return nil
+}
+
+// split cuts a range in two, the first of so many rows, where it has more.
+func (s *loaders) split(ctx context.Context, r *Reader, m *member, whole capture.Range, rows int) ([]capture.Range, error) {
+	if rows == 0 {
+		return []capture.Range{whole}, nil
+	}
+	var bound capture.Bound
+	last := false
+	err := s.retry(ctx, r, func() (err error) {
+		bound, last, err = (*r).Bound(ctx, &m.Source.Table, whole, rows)
+		return err
+	})
+	if err != nil || last {
+		return []capture.Range{whole}, err
+	}
+	return []capture.Range{{After: whole.After, UpTo: bound}, {After: bound, UpTo: whole.UpTo}}, nil
 }
 
 func (s *loaders) openWindow(ctx context.Context, j job) (window, error) {
@@ -222,19 +251,11 @@ func (s *loaders) readFirst(ctx context.Context, r *Reader, m *member, ranges []
 		if !errors.As(err, &large) {
 			return chunk, ranges[1:], err
 		}
-		whole := ranges[0]
-		var bound capture.Bound
-		last := false
-		if err := s.retry(ctx, r, func() (err error) {
-			bound, last, err = (*r).Bound(ctx, &m.Source.Table, whole, large.Rows/2)
-			return err
-		}); err != nil {
+		parts, err := s.split(ctx, r, m, ranges[0], large.Rows/2) // one, where rows are gone meanwhile: it is smaller now
+		if err != nil {
 			return nil, nil, err
 		}
-		if last { // rows are gone meanwhile: it is smaller now
-			continue
-		}
-		ranges = append([]capture.Range{{After: whole.After, UpTo: bound}, {After: bound, UpTo: whole.UpTo}}, ranges[1:]...)
+		ranges = append(parts, ranges[1:]...)
 	}
 }
 

@@ -293,6 +293,7 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 		m.touched = false
 	}
 	l.epoch = e.follow()
+	l.recordCut()
 	l.working, l.inFlight = true, e.began
 	l.resumed(time.Now())
 	g.Go(func() error {
@@ -306,11 +307,20 @@ func (l *loop) startCommit(ctx context.Context, g *errgroup.Group, also []*membe
 // startSpill writes what the epoch holds so far, for it holds too much and may not be cut.
 func (l *loop) startSpill(ctx context.Context, g *errgroup.Group) {
 	part := l.epoch.detach()
+	l.recordCut()
 	l.working = true
 	g.Go(func() error {
 		l.works <- work{spill: true, err: l.p.committer.spill(ctx, part)}
 		return nil
 	})
+}
+
+// recordCut tells the tables that are loaded that what was delivered so far is not followed by
+// their chunks any more.
+func (l *loop) recordCut() {
+	for _, m := range l.members {
+		m.load.recorder.cut()
+	}
 }
 
 // onWork takes the result of a commit in.

@@ -98,7 +98,7 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 	began := time.Now()
 	l := landing{member: m, mark: mark}
 	for range rebaseTries {
-		d, err := c.build(ctx, e, m, s)
+		d, err := c.build(ctx, e, t)
 		if err != nil {
 			return landing{}, err
 		}
@@ -119,7 +119,8 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 }
 
 // build makes the Delta of a share on the table's current snapshot.
-func (c *committer) build(ctx context.Context, e *epoch, m *member, s *share) (*table.Delta, error) {
+func (c *committer) build(ctx context.Context, e *epoch, t task) (*table.Delta, error) {
+	m, s := t.member, t.share
 	if s == nil {
 		return m.table.Build(c.fence, e.number).Delta(), nil
 	}
@@ -127,7 +128,7 @@ func (c *committer) build(ctx context.Context, e *epoch, m *member, s *share) (*
 	if s.spill != nil {
 		b = s.spill.build
 	}
-	if err := b.Add(ctx, s.batches()); err != nil {
+	if err := b.Loading(!t.load.Complete).Add(ctx, s.batches()); err != nil {
 		return nil, err
 	}
 	failpoint("data-files-written")
@@ -211,7 +212,7 @@ func (c *committer) spill(ctx context.Context, e *epoch) error {
 		if s.spill.build == nil {
 			s.spill.build = m.table.Build(c.fence, e.number)
 		}
-		if err := s.spill.build.Add(ctx, s.batches()); err != nil {
+		if err := s.spill.build.Loading(s.loading).Add(ctx, s.batches()); err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ func exitCode(err error) int {
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
 		commit.ErrCannotRepair, commit.ErrUnfinishedRewind, table.ErrGone,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
-		table.ErrOptionsChanged, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
+		table.ErrOptionsChanged, table.ErrIncomplete, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
 	} {
 		if errors.Is(err, human) {
 			return exitHuman

@@ -1,0 +1,113 @@
+package commit
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cdcd/capture"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// Values that say more than the column val. A row's value and its tag are told apart by tagMark;
+// a value that begins with it is a change that knows the tag alone. One that begins with moveMark
+// takes over the row of another id, of which it knows nothing.
+const (
+	tagMark  = "|"
+	moveMark = ">"
+)
+
+// tagged is a change of a row's tag that leaves val out.
+func tagged(table string, id int64, tag string) change {
+	return change{table, id, value("%s%s", tagMark, tag)}
+}
+
+// moved is a change of a row's id that leaves everything else out.
+func moved(table string, from, to int64) change {
+	return change{table, to, value("%s%d", moveMark, from)}
+}
+
+// after gives the row that a change makes, of those before, from which it takes what it moves.
+func (c change) after(rows map[int64]string) string {
+	if from, ok := c.moved(); ok {
+		row := rows[from]
+		delete(rows, from)
+		return row
+	}
+	if tag, ok := strings.CutPrefix(*c.val, tagMark); ok {
+		val, _, _ := strings.Cut(rows[c.id], tagMark)
+		return val + tagMark + tag
+	}
+	return *c.val
+}
+
+func (c change) moved() (from int64, ok bool) {
+	if c.val == nil || !strings.HasPrefix(*c.val, moveMark) {
+		return 0, false
+	}
+	from, err := strconv.ParseInt((*c.val)[len(moveMark):], 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return from, true
+}
+
+// columns gives what a change knows, nil where that is NULL or not known.
+func (c change) columns() (val, tag *string) {
+	if _, ok := c.moved(); ok || c.val == nil {
+		return nil, nil
+	}
+	v, t, ok := strings.Cut(*c.val, tagMark)
+	if ok {
+		tag = &t
+	}
+	if v != "" || !ok {
+		val = &v
+	}
+	return val, tag
+}
+
+// partial gives the run that a change is, at a row.
+func (c change) partial(at int) []capture.Partial {
+	if _, ok := c.moved(); ok {
+		return []capture.Partial{{From: at, To: at + 2, Known: []byte{1}}}
+	}
+	if c.val != nil && strings.HasPrefix(*c.val, tagMark) {
+		return []capture.Partial{{From: at, To: at + 1, Known: []byte{1 | 4}}}
+	}
+	return nil
+}
+
+func appendFake(b *array.RecordBuilder, id int64, val, tag *string) {
+	b.Field(0).(*array.Int64Builder).Append(id)
+	for i, v := range []*string{val, tag} {
+		if v == nil {
+			b.Field(i + 1).AppendNull()
+		} else {
+			b.Field(i + 1).(*array.StringBuilder).Append(*v)
+		}
+	}
+}
+
+// churnPartial appends random transactions, most of which change a tag alone; where moves are
+// wanted, some change an id.
+func (l *lab) churnPartial(n int, name string, ids int, moves bool) {
+	for range n {
+		l.server.mu.Lock()
+		state := l.server.state(name, len(l.server.log))
+		l.server.mu.Unlock()
+		id, other := int64(l.server.random(ids)), int64(l.server.random(ids))
+		_, exists := state[id]
+		_, taken := state[other]
+		c := tagged(name, id, fmt.Sprint("t", l.server.random(1000)))
+		switch what := l.server.random(12); {
+		case !exists || what == 0:
+			c = change{name, id, value("v%d", l.server.random(1000))}
+		case what == 1:
+			c.val = nil
+		case what == 2 && moves && !taken:
+			c = moved(name, id, other)
+		}
+		l.server.add(c)
+	}
+}
