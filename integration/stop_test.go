@@ -42,8 +42,8 @@ func stopCases() []stopCase {
 		{"statement update", "SET SESSION binlog_format = STATEMENT; UPDATE other, t SET t.v = 'x' WHERE t.id = other.id", []string{"UPDATE logged as a statement on"}, ""},
 		{"statement delete", "SET SESSION binlog_format = STATEMENT; DELETE FROM t WHERE id = 1", []string{"DELETE logged as a statement on"}, ""},
 		{"partial json", "SET SESSION binlog_row_value_options = PARTIAL_JSON; UPDATE t SET doc = JSON_SET(doc, '$[0]', 2)", []string{"PARTIAL_UPDATE_ROWS"}, mysql97},
-		{"minimal image", "SET SESSION binlog_row_image = MINIMAL; UPDATE t SET v = 'x' WHERE id = 1", []string{"an incomplete row image on"}, ""},
-		{"noblob image", "SET SESSION binlog_row_image = NOBLOB; UPDATE t SET v = 'x' WHERE id = 1", []string{"an incomplete row image on"}, ""},
+		{"minimal replace", "SET SESSION binlog_row_image = MINIMAL; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on", `column \"id\"`}, mariadb118},
+		{"noblob replace", "SET SESSION binlog_row_image = NOBLOB; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on"}, mariadb118},
 	}
 }
 
