@@ -125,6 +125,8 @@ func (b *rowBuffer) closeColumn(i int, err error) error {
 	case err == nil:
 		v.commit()
 		return nil
+	case errors.Is(err, errNoDate) && b.table.IsKey(i):
+		err = fmt.Errorf("%w in the table's key", err)
 	case errors.Is(err, errNoDate) && b.options.ZeroDateAsNull:
 		v.rewind()
 		v.appendNull()

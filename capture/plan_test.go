@@ -258,3 +258,21 @@ func FuzzRowImages(f *testing.F) {
 		}
 	})
 }
+
+// TestNoDateInAKeyIsRefused holds that no two rows of the source become one by a key of NULL.
+func TestNoDateInAKeyIsRefused(t *testing.T) {
+	table, wire := wireTable()
+	table.Key = []int{3}
+	b, err := newRowBuffer(table, TypeOptions{ZeroDateAsNull: true}, false, memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.free()
+	p, err := newPlan(wire, b, testCollations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.append(rowsOf(binlog.RowInsert, image(1, "b", "c", []byte{0, 0, 0})), time.Time{}); !errors.Is(err, errNoDate) {
+		t.Errorf("got %v", err)
+	}
+}

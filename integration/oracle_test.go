@@ -171,7 +171,13 @@ func sourceCell(c sourceColumn, v string) (string, error) {
 		return hex.EncodeToString([]byte(v)), nil
 	case "decimal":
 		return decimalCell(v)
-	case "datetime", "timestamp":
+	case "date", "datetime", "timestamp":
+		if _, err := time.Parse(time.DateOnly, v[:len(time.DateOnly)]); err != nil {
+			return null, nil // only types.zero_date: null lets it into the lake
+		}
+		if c.kind == "date" {
+			return v, nil
+		}
 		return timeCell(v)
 	}
 	return v, nil

@@ -17,6 +17,8 @@ type Config struct {
 	Source capture.Source
 	Lake   table.Config
 	Tables []table.Name
+	// ZeroDateAsNull says that the lake has NULL for dates that are none. Tables do not record it.
+	ZeroDateAsNull bool
 	// Reached reports whether the lake has everything up to a position, beyond what a
 	// table's own Mark says: a running daemon knows it of tables that nothing touches.
 	Reached func(ctx context.Context, p capture.Position) bool
@@ -175,7 +177,9 @@ func (c *comparison) run(ctx context.Context) error {
 func (c *comparison) begin(h *table.Head) error {
 	c.result.Source = h.Source.Table.Name.String()
 	secret, err := newHasher()
-	c.reader = newRowReader(secret, h.Source)
+	source := h.Source
+	source.Options.ZeroDateAsNull = c.cfg.ZeroDateAsNull
+	c.reader = newRowReader(secret, source)
 	return err
 }
 

@@ -46,7 +46,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	what := verify.Config{
 		Source: captureSource(cfg), Lake: lake.tables(cfg.Pipeline),
-		Tables: names, Reached: reachedAt(cfg.Control.Socket), Patience: v.Patience,
+		Tables: names, ZeroDateAsNull: typeOptions(cfg).ZeroDateAsNull, Reached: reachedAt(cfg.Control.Socket), Patience: v.Patience,
 		Progress: func(line string) { fmt.Fprintln(c.err, line) },
 	}
 	results, exact, err := v.compare(ctx, what, exactDaemon{client{cfg.Control.Socket}})
