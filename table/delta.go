@@ -23,12 +23,19 @@ type Delta struct {
 	files   []iceberg.DataFile
 	digests []digest           // of the files; zero: not known
 	deletes map[string]*bitmap // by data file
-	entries []keyindex.Entry   // of all rows in files
+	added   []added            // what each Add has written
 	// replaces is nil but for a rewrite: its Delta moves rows and changes none.
 	replaces *replacement
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
 	Reused                     int // files that an earlier attempt has uploaded
+}
+
+// added is what one Add has written: the index entries of all rows in those files. They are held
+// once, by the Builder's overlay too, which sorts them.
+type added struct {
+	files   []string
+	entries []keyindex.Entry
 }
 
 // Empty reports that the Delta changes no row.
@@ -57,8 +64,7 @@ type Builder struct {
 	t       *Table
 	names   *namer
 	delta   *Delta
-	overlay keyindex.Overlay
-	last    []keyindex.Entry            // of the newest Add, not in the overlay yet
+	overlay keyindex.Overlay            // of all that was added but by the newest Add
 	own     map[uint32]iceberg.DataFile // files of the Delta, by number
 	err     error                       // of reading a deletion vector inside a look-up
 	loading bool
@@ -90,7 +96,10 @@ func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.overlay.Add(b.last)
+	if n := len(b.delta.added); n > 0 {
+		b.overlay.Add(b.delta.added[n-1].entries)
+	}
+	b.delta.added = append(b.delta.added, added{})
 	folded, err := rowset.Fold(batches, b.t.keys)
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.t.Name(), err)
@@ -183,7 +192,6 @@ func (b *Builder) LiveFile(file uint32) bool { return b.own[file] != nil || b.t.
 // write makes data files of the rows that are present, one after the other: what it takes of
 // memory does not depend on how many partitions there are.
 func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset.Folded, before []replaced, m *merger) error {
-	b.last = nil
 	places := make([]int, 0, f.Len())
 	for i, present := range f.Present {
 		if present {
@@ -285,11 +293,11 @@ func (b *Builder) writeFile(ctx context.Context, columns []arrow.Array, ids []in
 	}
 	b.own[number] = file
 	b.delta.files, b.delta.digests = append(b.delta.files, file), append(b.delta.digests, sum)
-	b.delta.entries = append(b.delta.entries, entries...)
-	if b.last == nil {
-		b.last = entries
+	to := &b.delta.added[len(b.delta.added)-1]
+	if to.files = append(to.files, file.FilePath()); to.entries == nil {
+		to.entries = entries
 	} else {
-		b.last = append(b.last, entries...)
+		to.entries = append(to.entries, entries...)
 	}
 	return nil
 }

@@ -312,12 +312,18 @@ func (t *Table) indexDelta(d *Delta) error {
 	case len(d.files) == 0:
 		return nil
 	}
-	paths := make([]string, len(d.files))
-	for i, f := range d.files {
-		paths[i] = f.FilePath()
-		t.setNumber(t.content.files[paths[i]])
+	for _, f := range d.files {
+		t.setNumber(t.content.files[f.FilePath()])
 	}
-	return t.addToIndex(d.entries, paths)
+	for _, a := range d.added {
+		if len(a.files) == 0 {
+			continue
+		}
+		if err := t.addToIndex(a.entries, a.files); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeOldMetadata deletes the metadata files that fell out of the table's log.
