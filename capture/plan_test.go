@@ -272,7 +272,7 @@ func TestNoDateInAKeyIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.append(rowsOf(binlog.RowInsert, image(1, "b", "c", []byte{0, 0, 0})), time.Time{}); !errors.Is(err, errNoDate) {
+	if _, err := p.append(rowsOf(binlog.RowInsert, image(1, "b", "c", []byte{0, 0, 0})), origin{}); !errors.Is(err, errNoDate) {
 		t.Errorf("got %v", err)
 	}
 }
