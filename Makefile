@@ -27,7 +27,7 @@ mutants: ## schedules of faults, and orders of maintenance, notice each rule of 
 	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v
 
 servers:
-	integration/servers/db-server install mysql97 mariadb118
+	integration/servers/db-server install mysql97 mariadb118 mariadb1011
 	integration/servers/s3-server install
 	integration/servers/postgres install
 	integration/servers/iceberg-rest install

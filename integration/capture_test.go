@@ -62,13 +62,13 @@ func streamOf(t testing.TB, s *server, start capture.Position, tables ...capture
 // TestPathsAgree writes edge values of every supported type and compares what the log and
 // what SELECT gives, value for value.
 func TestPathsAgree(t *testing.T) {
-	eachRelease(t, func(t *testing.T, s *server) {
+	eachTypesRelease(t, func(t *testing.T, s *server) {
 		schema := s.schema(t, "paths")
-		s.exec(t, "USE paths; "+edgeTable(s.flavor))
+		s.exec(t, "USE paths; "+edgeTable(s))
 		info := describe(t, s, schema)[0]
 		c := capture.Capture{Table: &info.Table, Applied: capture.EmptyPosition(s.flavor)}
 		start := s.executed(t)
-		for _, row := range edgeRows(s.flavor) {
+		for _, row := range edgeRows(s) {
 			s.exec(t, "SET NAMES utf8mb4; INSERT INTO paths.t VALUES "+row)
 		}
 		end := s.executed(t)
@@ -87,7 +87,7 @@ func TestPathsAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		compareRows(t, &info.Table, logged, []*capture.Batch{chunk.Batch})
-		if got, want := chunk.Batch.Rows(), len(edgeRows(s.flavor)); got != want {
+		if got, want := chunk.Batch.Rows(), len(edgeRows(s)); got != want {
 			t.Errorf("%d rows selected, want %d", got, want)
 		}
 	})

@@ -21,7 +21,7 @@ import (
 // TestCharsets asks the servers for the character of every code of every character set, and
 // package charset for the same. With -update it writes that package's tables first.
 func TestCharsets(t *testing.T) {
-	eachRelease(t, func(t *testing.T, s *server) {
+	eachTypesRelease(t, func(t *testing.T, s *server) {
 		schema := s.schema(t, "charsets")
 		s.exec(t, "CREATE TABLE charsets.b (b BINARY(1) PRIMARY KEY)")
 		for b := range 256 {

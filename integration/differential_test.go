@@ -23,9 +23,9 @@ func TestDrawnTypes(t *testing.T) {
 		seed = s
 	}
 	t.Logf("CDCD_TYPES_SEED=%d", seed)
-	eachRelease(t, func(t *testing.T, s *server) {
+	eachTypesRelease(t, func(t *testing.T, s *server) {
 		s.schema(t, "drawn")
-		d := newTypeDraw(s.flavor, seed)
+		d := newTypeDraw(s, seed)
 		tables := make([][]drawnColumn, drawnTables)
 		for i := range tables {
 			tables[i] = d.columns()

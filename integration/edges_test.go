@@ -12,7 +12,7 @@ import (
 )
 
 // edgeColumns are all supported types with the values that tend to go wrong, as SQL.
-func edgeColumns(f capture.Flavor) [][]string {
+func edgeColumns(s *server) [][]string {
 	cols := [][]string{
 		{"TINYINT", "-128", "127", "0"},
 		{"TINYINT UNSIGNED", "255", "0", "128"},
@@ -100,10 +100,10 @@ func edgeColumns(f capture.Flavor) [][]string {
 		{"MULTIPOLYGON", "ST_GeomFromText('MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)), ((5 5, 6 5, 6 6, 5 5)))')"},
 		{"GEOMETRYCOLLECTION", "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2), POINT(3 4))')"},
 	}
-	if f == capture.MariaDB {
+	if s.flavor == capture.MariaDB {
 		cols = append(cols, mariadbColumns()...)
 	}
-	if f == capture.MySQL {
+	if s.flavor == capture.MySQL {
 		cols = append(cols,
 			[]string{"VECTOR(3)", "STRING_TO_VECTOR('[1,2.5,-0]')", "STRING_TO_VECTOR('[-1.5]')", "STRING_TO_VECTOR('[3.4028234e38,1.2e-38,0.1]')"},
 			[]string{
@@ -119,7 +119,8 @@ func edgeColumns(f capture.Flavor) [][]string {
 			[]string{"JSON", `CAST('[1e300, 1.5e-7, 100, 1.0, -0.0, 123456789012345678]' AS JSON)`, `JSON_OBJECT('d', DATE'2024-02-29', 't', TIME'-12:34:56.5', 'ts', TIMESTAMP'2024-02-29 01:02:03.000004', 'n', 12.50, 'b', x'00FF')`, `'"plain"'`},
 			[]string{"JSON", `(SELECT JSON_ARRAYAGG(REPEAT('y', 300)) FROM (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) x)`, `JSON_ARRAY(REPEAT('z', 70000), 1, 65536, -40000, 2147483648)`, `'false'`})
 	}
-	return append(cols, charsetColumns(f)...)
+	cols = append(cols, charsetColumns(s.flavor)...)
+	return slices.DeleteFunc(cols, func(c []string) bool { return c[0] == "VECTOR(3)" && !s.vectors() })
 }
 
 // mariadbColumns are columns of the types that MariaDB alone has.
@@ -216,9 +217,9 @@ func charsetCodes(name string) []string {
 	return codes
 }
 
-func edgeTable(f capture.Flavor) string {
+func edgeTable(s *server) string {
 	defs := []string{"id INT PRIMARY KEY"}
-	for i, c := range edgeColumns(f) {
+	for i, c := range edgeColumns(s) {
 		defs = append(defs, fmt.Sprintf("c%d %s", i, c[0]))
 	}
 	return "CREATE TABLE t (" + strings.Join(defs, ", ") + ") CHARACTER SET utf8mb4"
@@ -226,8 +227,8 @@ func edgeTable(f capture.Flavor) string {
 
 // edgeRows gives rows in which every value of each column stands at least once, those of
 // columns with fewer values more often, and behind them a row of NULLs.
-func edgeRows(f capture.Flavor) []string {
-	columns, most := edgeColumns(f), 0
+func edgeRows(s *server) []string {
+	columns, most := edgeColumns(s), 0
 	for _, c := range columns {
 		most = max(most, len(c)-1)
 	}

@@ -16,8 +16,8 @@ import (
 func TestJourney(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) {
 		s.schema(t, "journey")
-		rows := edgeRows(s.flavor)
-		s.exec(t, "USE journey; SET NAMES utf8mb4; "+edgeTable(s.flavor)+"; CREATE TABLE untouched (id INT PRIMARY KEY); INSERT INTO untouched VALUES (1), (2); CREATE TABLE nothing (id INT PRIMARY KEY, v TEXT)")
+		rows := edgeRows(s)
+		s.exec(t, "USE journey; SET NAMES utf8mb4; "+edgeTable(s)+"; CREATE TABLE untouched (id INT PRIMARY KEY); INSERT INTO untouched VALUES (1), (2); CREATE TABLE nothing (id INT PRIMARY KEY, v TEXT)")
 		loaded := len(rows) / 2
 		s.exec(t, "USE journey; SET NAMES utf8mb4; INSERT INTO t VALUES "+strings.Join(rows[:loaded], ", "))
 		createShapes(t, s)
@@ -45,7 +45,7 @@ func TestJourney(t *testing.T) {
 // swapAll gives row 2 all values of row 3.
 func swapAll(s *server) string {
 	var sets []string
-	for i := range edgeColumns(s.flavor) {
+	for i := range edgeColumns(s) {
 		sets = append(sets, fmt.Sprintf("a.c%d = b.c%d", i, i))
 	}
 	return "UPDATE t a JOIN t b ON b.id = 3 SET " + strings.Join(sets, ", ") + " WHERE a.id = 2"

@@ -23,6 +23,8 @@ import (
 const (
 	mysql97    = "mysql97"
 	mariadb118 = "mariadb118"
+	// mariadb1011 is tested for its types only.
+	mariadb1011 = "mariadb1011"
 )
 
 // server is a real MySQL or MariaDB server.
@@ -201,3 +203,12 @@ func eachRelease(t *testing.T, test func(t *testing.T, s *server)) {
 		t.Run(release, func(t *testing.T) { test(t, sharedServer(t, release)) })
 	}
 }
+
+// eachTypesRelease runs a test of types against every server, older ones too.
+func eachTypesRelease(t *testing.T, test func(t *testing.T, s *server)) {
+	eachRelease(t, test)
+	t.Run(mariadb1011, func(t *testing.T) { test(t, sharedServer(t, mariadb1011)) })
+}
+
+// vectors tells that the server has the type VECTOR.
+func (s *server) vectors() bool { return s.release != mariadb1011 }

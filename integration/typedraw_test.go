@@ -18,8 +18,9 @@ import (
 // typeDraw draws columns and values of them from a seed.
 type typeDraw struct {
 	*rand.Rand
-	flavor capture.Flavor
-	codes  map[string][]string // of a character set, found once
+	flavor  capture.Flavor
+	vectors bool                // there are vectors
+	codes   map[string][]string // of a character set, found once
 }
 
 // drawnColumn is a column, and how its values are drawn, as SQL.
@@ -30,8 +31,8 @@ type drawnColumn struct {
 	value     func() string
 }
 
-func newTypeDraw(f capture.Flavor, seed uint64) *typeDraw {
-	return &typeDraw{Rand: rand.New(rand.NewPCG(seed, uint64(f))), flavor: f, codes: map[string][]string{}}
+func newTypeDraw(s *server, seed uint64) *typeDraw {
+	return &typeDraw{Rand: rand.New(rand.NewPCG(seed, uint64(s.flavor))), flavor: s.flavor, vectors: s.vectors(), codes: map[string][]string{}}
 }
 
 func one[T any](d *typeDraw, of ...T) T { return of[d.IntN(len(of))] }
@@ -41,7 +42,10 @@ func (d *typeDraw) chance(percent int) bool { return d.IntN(100) < percent }
 func (d *typeDraw) column() drawnColumn {
 	kinds := []func() drawnColumn{
 		d.integer, d.integer, d.decimal, d.decimal, d.float, d.bits, d.temporal, d.temporal, d.temporal, d.time,
-		d.text, d.text, d.text, d.text, d.enum, d.set, d.bytes, d.bytes, d.geometry, d.vector, d.json,
+		d.text, d.text, d.text, d.text, d.enum, d.set, d.bytes, d.bytes, d.geometry, d.json,
+	}
+	if d.vectors {
+		kinds = append(kinds, d.vector)
 	}
 	if d.flavor == capture.MariaDB {
 		kinds = append(kinds, d.address, d.address)

@@ -206,7 +206,7 @@ func journeyColumns(t *testing.T) func(*testing.T, *docColumn) bool {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	for _, words := range []string{`{"pyiceberg", "duckdb", "spark", "trino"}`, "edgeTable(s.flavor)", `equal(t, "journey.t"`} {
+	for _, words := range []string{`{"pyiceberg", "duckdb", "spark", "trino"}`, "edgeTable(s)", `equal(t, "journey.t"`} {
 		if !strings.Contains(string(journey), words) {
 			t.Errorf("integration/journey_test.go has no %q any more: what do the engines read?", words)
 		}
