@@ -228,7 +228,7 @@ func (d *typeDraw) bytes() drawnColumn {
 }
 
 func (d *typeDraw) geometry() drawnColumn {
-	point := func() string { return fmt.Sprintf("%d.%d %d", d.IntN(180)-90, d.IntN(1000), d.IntN(180)-90) }
+	point := func() string { return fmt.Sprintf("%d.%d %d", d.IntN(178)-89, d.IntN(1000), d.IntN(178)-89) }
 	srid := one(d, "0", "0", "4326")
 	return drawnColumn{sql: one(d, "GEOMETRY", "POINT"), value: func() string { return "ST_GeomFromText('POINT(" + point() + ")', " + srid + ")" }}
 }
