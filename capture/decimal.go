@@ -16,6 +16,10 @@ const (
 	maxDecimalText = 70 // 65 digits, sign, point, leading zero
 )
 
+// maxJSONPrecision is the most digits of a DECIMAL in JSON: up to 65, of which those before the
+// point are rounded up to whole groups.
+const maxJSONPrecision = 81
+
 // groupBytes gives the bytes that n digits of a group take.
 func groupBytes(n int) int { return [...]int{0, 1, 1, 2, 2, 3, 3, 4, 4, 4}[n] }
 

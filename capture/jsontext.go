@@ -248,10 +248,6 @@ func appendJSONOpaque(dst, b []byte) ([]byte, error) {
 	}
 }
 
-// maxJSONPrecision is the most digits of a DECIMAL in JSON: up to 65, of which those before the
-// point are rounded up to whole groups.
-const maxJSONPrecision = 81
-
 func appendJSONDecimal(dst, data []byte) ([]byte, error) {
 	if len(data) < 3 {
 		return dst, errBadJSON
