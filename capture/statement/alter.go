@@ -10,6 +10,10 @@ func (p *parser) alterTable() {
 		return
 	}
 	p.wait()
+	if p.alteration != nil {
+		p.clauses()
+		return
+	}
 	for first := true; !p.done(); {
 		if p.acceptSign(',') {
 			first = true

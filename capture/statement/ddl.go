@@ -9,7 +9,7 @@ func (p *parser) create() {
 		p.out.Temporary = temporary
 		p.createTable()
 	case p.accept("INDEX"):
-		p.index()
+		p.index(false)
 	case p.accept("DATABASE", "SCHEMA"):
 		p.database(CreateDatabase)
 	default:
@@ -42,7 +42,7 @@ func (p *parser) drop() {
 		p.out.Temporary = temporary
 		p.dropTable()
 	case p.accept("INDEX"):
-		p.index()
+		p.index(true)
 	case p.accept("DATABASE", "SCHEMA"):
 		p.database(DropDatabase)
 		p.end()
@@ -66,7 +66,9 @@ func (p *parser) modifiers() (temporary bool) {
 		case p.accept("SQL"):
 			p.accept("SECURITY")
 			p.next()
-		case p.accept("OR", "REPLACE", "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT",
+		case p.is("IGNORE"):
+			p.ignoring()
+		case p.accept("OR", "REPLACE", "ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT",
 			"SPATIAL", "VECTOR", "AGGREGATE", "UNDO", "EXTERNAL", "JSON", "RELATIONAL",
 			"DUALITY", "MATERIALIZED"):
 		default:
@@ -165,8 +167,12 @@ func (p *parser) fills(depth int, opened bool) bool {
 }
 
 // index reads CREATE INDEX and DROP INDEX, which alter a table.
-func (p *parser) index() {
+func (p *parser) index(drop bool) {
 	p.out.Kind = AlterTable
+	if drop && p.alteration != nil {
+		p.ifExists()
+		p.addKeyClause(DropKey)
+	}
 	for !p.done() && !p.is("ON") {
 		p.step()
 	}

@@ -26,6 +26,9 @@
 // client, and the caller decodes it. Names are given as written, without a
 // change of case, since lower_case_table_names is the server's affair.
 //
+// [Alter] reads the clauses of an ALTER TABLE the other way round: what it does not know makes
+// the whole statement not understood, since a clause that is stepped over may change rows.
+//
 // Not read are the bodies of stored routines, triggers and events. What they
 // do is logged when they run.
 package statement

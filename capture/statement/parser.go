@@ -14,6 +14,9 @@ type parser struct {
 	ctes map[string]struct{}
 	// opaque is set where the rest of the text is a body not to be read.
 	opaque bool
+	// alteration is what the clauses of an ALTER TABLE go into, nil where only its tables are
+	// asked for.
+	alteration *Alteration
 }
 
 // manyTables is the number of tables from which a map beats a search.
