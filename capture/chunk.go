@@ -100,7 +100,11 @@ func (r *Reader) Close() {
 // Bound finds where a chunk of about rows rows that begins after the given key ends, but
 // not beyond limit. last is true where fewer rows are left: then the chunk ends at limit.
 func (r *Reader) Bound(ctx context.Context, t *Table, within Range, rows int) (b Bound, last bool, err error) {
-	key := t.KeyColumns()
+	now, err := r.present(ctx, t)
+	if err != nil {
+		return nil, false, err
+	}
+	key := now.KeyColumns()
 	expressions := make([]string, len(key))
 	for i, c := range key {
 		expressions[i] = keyExpression(c)
@@ -110,7 +114,7 @@ func (r *Reader) Bound(ctx context.Context, t *Table, within Range, rows int) (b
 	values, targets := rawTargets(len(key))
 	result, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
-		return nil, false, err
+		return nil, false, whetherAltered(err)
 	}
 	defer result.Close()
 	if !result.Next() {
@@ -141,18 +145,53 @@ func rawTargets(n int) ([]sql.RawBytes, []any) {
 // Read reads a range of a table in a state that contains at least the transactions of
 // after. The error is a *TooLarge where the range has to be read in parts.
 func (r *Reader) Read(ctx context.Context, c Capture, within Range, after Position) (*Chunk, error) {
+	now, err := r.present(ctx, c.Table)
+	if err != nil {
+		return nil, err
+	}
+	shape := c
+	shape.Table = now
 	chunk := &Chunk{Range: within}
-	err := r.view(ctx, after, func() (err error) {
-		chunk.Batch, chunk.NoDates, err = r.selectRange(ctx, c, within)
+	err = r.view(ctx, after, func() (err error) {
+		chunk.Batch, chunk.NoDates, err = r.selectRange(ctx, shape, within)
 		return err
 	}, &chunk.High)
 	if err != nil {
 		if chunk.Batch != nil {
 			chunk.Batch.Release()
 		}
-		return nil, fmt.Errorf("read %s: %w", c.Table.Name, err)
+		return nil, fmt.Errorf("read %s: %w", c.Table.Name, whetherAltered(err))
+	}
+	if chunk.Batch != nil {
+		chunk.Batch.Table = c.Table
 	}
 	return chunk, nil
+}
+
+// ErrAltered reports a table that has another shape on the server than where the stream is: an
+// ALTER TABLE is still to be met in the log.
+var ErrAltered = errors.New("the table has been altered since")
+
+// whetherAltered tells where a statement failed because the table was altered just before it.
+func whetherAltered(err error) error {
+	const noColumn, otherDefinition = 1054, 1412
+	if code, _ := serverError(err); code == noColumn || code == otherDefinition {
+		return fmt.Errorf("%w: %w", ErrAltered, err)
+	}
+	return err
+}
+
+// present gives a table as the server has it now, where that differs in nothing but the
+// character sets of texts.
+func (r *Reader) present(ctx context.Context, t *Table) (*Table, error) {
+	info := &TableInfo{Table: Table{Name: t.Name, Key: t.Key}}
+	if err := readColumns(ctx, r.conn, t.Name.Schema, t.Name.Table, map[Name]*TableInfo{t.Name: info}); err != nil {
+		return nil, err
+	}
+	if diff := t.Difference(&info.Table); diff != "" {
+		return nil, fmt.Errorf("%s: %w: %s", t.Name, ErrAltered, diff)
+	}
+	return &info.Table, nil
 }
 
 // view runs read in a state of the server that contains after, and sets high to a position

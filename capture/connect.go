@@ -99,6 +99,7 @@ func (s *Stream) disconnect() {
 	s.touched, s.created = s.touched[:0], s.created[:0]
 	s.segment.Rows -= s.tx.rows
 	s.tx.abandon()
+	s.altering = nil
 	clear(s.plans)
 	s.ignored = s.ignored[:0]
 }

@@ -40,6 +40,10 @@
 // A row of a Batch holds the values of all columns, or a [Partial] says which of them: no
 // column that was not logged is taken for NULL.
 //
+// An ALTER TABLE of a captured table is followed where its text and the shape before it tell what
+// became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to
+// agree with what it gave.
+//
 // A value is decoded exactly or the stream stops with an error that names the column. The
 // SELECT path and the binlog path give the same value for the same row.
 //

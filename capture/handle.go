@@ -211,15 +211,18 @@ func (s *Stream) onQuery(e binlog.Event) error {
 	case statement.XACommit, statement.XARollback:
 		return s.onXAComplete(e, st)
 	}
-	return s.onStatement(e, sql, st)
+	return s.onStatement(e, q, sql, st)
 }
 
 // onStatement judges what is neither rows nor a transaction's bracket. Outside of a
 // transaction's body it is a transaction of its own.
-func (s *Stream) onStatement(e binlog.Event, sql []byte, st statement.Statement) error {
+func (s *Stream) onStatement(e binlog.Event, q binlog.Query, sql []byte, st statement.Statement) error {
 	v := s.tableSet().judge(st, sql)
 	if v.stop != "" {
 		return s.stop(v.stop, v.table, v.hint)
+	}
+	if v.altered {
+		return s.onAlter(e, q, sql, v.table)
 	}
 	switch st.Kind {
 	case statement.Insert, statement.Update, statement.Delete, statement.Replace, statement.LoadData:

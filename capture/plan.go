@@ -44,7 +44,7 @@ func newPlan(wire *binlog.TableMap, b *rowBuffer, collations map[uint64]string) 
 		return nil, fmt.Errorf("%s: %w: %s", b.table.Name, errChanged, diff)
 	}
 	p := &plan{wire: wire, buffer: b, columns: make([]planColumn, len(b.table.Columns))}
-	for i, c := range b.table.Columns {
+	for i, c := range seen.Columns {
 		decode, span, err := columnDecoder(c, wire.Columns[i], b.schema.Field(i).Type)
 		if err != nil {
 			return nil, fmt.Errorf("%s: column %q: %w", b.table.Name, c.Name, err)

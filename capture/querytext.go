@@ -15,12 +15,7 @@ import (
 // server does not tell cases apart.
 func (s *Stream) scan(q binlog.Query) (statement.Statement, []byte) {
 	sql, known := s.queryText(q)
-	st := statement.Scan(sql, statement.Options{
-		DefaultSchema:      string(q.Schema),
-		ANSIQuotes:         q.SQLMode&binlog.SQLModeANSIQuotes != 0,
-		NoBackslashEscapes: q.SQLMode&binlog.SQLModeNoBackslashEscapes != 0,
-		MariaDB:            s.flavor == MariaDB,
-	})
+	st := statement.Scan(sql, s.scanOptions(q))
 	if !known {
 		st.Certain = false
 	}
@@ -28,6 +23,16 @@ func (s *Stream) scan(q binlog.Query) (statement.Statement, []byte) {
 		foldNames(&st)
 	}
 	return st, sql
+}
+
+// scanOptions gives what a statement's session says of how it is read.
+func (s *Stream) scanOptions(q binlog.Query) statement.Options {
+	return statement.Options{
+		DefaultSchema:      string(q.Schema),
+		ANSIQuotes:         q.SQLMode&binlog.SQLModeANSIQuotes != 0,
+		NoBackslashEscapes: q.SQLMode&binlog.SQLModeNoBackslashEscapes != 0,
+		MariaDB:            s.flavor == MariaDB,
+	}
 }
 
 // queryText gives a statement as UTF-8. known is false where its character set is not: then

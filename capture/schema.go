@@ -128,6 +128,8 @@ type Table struct {
 	Key []int `json:"key"`
 	// Described tells that Generated and Default of the columns are what the server says.
 	Described bool `json:"described,omitempty"`
+	// KeyName is the name of that key's index, "" where it is not known.
+	KeyName string `json:"key-name,omitempty"`
 }
 
 // KeyColumns returns the columns of the key in key order.
@@ -142,8 +144,17 @@ func (t *Table) KeyColumns() []Column {
 // IsKey reports whether the i-th column is part of the key.
 func (t *Table) IsKey(i int) bool { return slices.Contains(t.Key, i) }
 
-// Difference describes how the columns of u differ from those of t, or "" where the two
-// store rows alike. Nullability is left out: it changes no stored value.
+// told compares what the text of an ALTER TABLE tells of a column. The character set of a text
+// and what follows from it may be the table's own, which the text does not name.
+func (c Column) told(d Column) bool {
+	if c.Charset != "" && d.Charset != "" {
+		d.Charset, d.Size = c.Charset, c.Size
+	}
+	return c.equal(d)
+}
+
+// Difference describes how the columns of u differ from those of t, or "" where they are the
+// same but for the character sets of texts. Nullability is left out: it changes no stored value.
 func (t *Table) Difference(u *Table) string {
 	var out []string
 	for i := range max(len(t.Columns), len(u.Columns)) {
@@ -154,7 +165,7 @@ func (t *Table) Difference(u *Table) string {
 			out = append(out, fmt.Sprintf("column %q is new", u.Columns[i].Name))
 		case t.Columns[i].Name != u.Columns[i].Name:
 			out = append(out, fmt.Sprintf("column %d is %q, was %q", i+1, u.Columns[i].Name, t.Columns[i].Name))
-		case !t.Columns[i].equal(u.Columns[i]):
+		case !t.Columns[i].told(u.Columns[i]):
 			out = append(out, fmt.Sprintf("column %q is %s, was %s", u.Columns[i].Name, u.Columns[i].SQLType(), t.Columns[i].SQLType()))
 		}
 	}

@@ -88,6 +88,7 @@ type Stream struct {
 	since    time.Time    // when the segment's first transaction ended
 	touched  []*rowBuffer // with rows of the open transaction
 	created  []Name       // by the open transaction
+	altering *Change      // by the open transaction, of which nothing has joined the segment yet
 	ends     []Position   // that a segment is to end at
 	atEnd    bool         // the newest whole transaction reached one of them
 	held     atomic.Bool  // Next is to return at a transaction's end, with what there is
@@ -230,6 +231,9 @@ func (s *Stream) end(err error) (*Segment, error) {
 
 // advance handles one event and reports whether the segment is complete.
 func (s *Stream) advance(ctx context.Context) (full bool, err error) {
+	if s.altering != nil { // what was before it has been handed over
+		return true, s.finishAlter()
+	}
 	if len(s.replay) > 0 {
 		err := s.handle(s.nextKept())
 		return err == nil && s.full(), err
@@ -268,6 +272,9 @@ func (s *Stream) event(ctx context.Context) (binlog.Event, error) {
 
 // full reports whether the segment is to be handed over now.
 func (s *Stream) full() bool {
+	if s.altering != nil {
+		return s.segment.Transactions > 0
+	}
 	if s.tx.open {
 		return s.tx.rows > 0 && s.buffered >= s.cfg.Limits.Bytes
 	}
@@ -297,7 +304,7 @@ func (s *Stream) each() func(yield func(*capturedTable) bool) {
 // flush hands the segment over and begins the next.
 func (s *Stream) flush() *Segment {
 	out := s.segment
-	out.Open = s.tx.open
+	out.Open = s.tx.open && s.altering == nil
 	out.End, out.Newest = s.applied.Clone(), s.newest
 	for t := range s.each() {
 		out.NoDates += t.buffer.takeNoDates()

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"cdcd/capture/statement"
 )
 
 // TableInfo is a source table as the server describes it now. Problem says why it cannot
@@ -16,7 +18,6 @@ type TableInfo struct {
 	Rows     int64 // the server's estimate
 	RowBytes int64 // the server's estimate of the average row
 	Problem  error
-	keyName  string
 }
 
 // ErrNoKey reports a table whose rows nothing identifies.
@@ -36,7 +37,7 @@ func Tables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo,
 		schemas[infos[i].Name.Schema] = true
 	}
 	for schema := range schemas {
-		if err := readColumns(ctx, db, schema, byName); err != nil {
+		if err := readColumns(ctx, db, schema, "", byName); err != nil {
 			return nil, fmt.Errorf("read columns of %s: %w", schema, err)
 		}
 		if err := readKeys(ctx, db, schema, byName); err != nil {
@@ -93,11 +94,17 @@ type described struct {
 	mariaDB            bool
 }
 
-func readColumns(ctx context.Context, db *sql.DB, schema string, byName map[Name]*TableInfo) error {
+// querier is a connection, or a pool of them.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// readColumns reads the columns of one table of a schema or, where it is "", of all.
+func readColumns(ctx context.Context, db querier, schema, table string, byName map[Name]*TableInfo) error {
 	rows, err := db.QueryContext(ctx, `SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable,
 		       character_octet_length, numeric_precision, numeric_scale, datetime_precision, character_set_name,
 		       column_default, extra, INSTR(VERSION(), 'MariaDB') > 0
-		FROM information_schema.columns WHERE table_schema = ? ORDER BY table_name, ordinal_position`, schema)
+		FROM information_schema.columns WHERE table_schema = ? AND (? = '' OR table_name = ?) ORDER BY table_name, ordinal_position`, schema, table, table)
 	if err != nil {
 		return err
 	}
@@ -282,14 +289,14 @@ func (t *TableInfo) offerKey(name string, columns []string) {
 		}
 		key = append(key, i)
 	}
-	better := t.Key == nil || t.keyName != primary && len(key) < len(t.Key)
+	better := t.Key == nil || t.KeyName != primary && len(key) < len(t.Key)
 	if name == primary || better {
-		t.Key, t.keyName = key, name
+		t.Key, t.KeyName = key, name
 	}
 }
 
 // primary is the name of every primary key.
-const primary = "PRIMARY"
+const primary = statement.Primary
 
 func (t *TableInfo) checkKey() {
 	if len(t.Key) == 0 {

@@ -22,6 +22,7 @@ func TestVerdicts(t *testing.T) {
 	for sql, want := range map[string]struct {
 		stop    string
 		created []Name
+		altered bool
 	}{
 		// What changes no table passes, whatever it names.
 		"CREATE USER orders":                {},
@@ -35,12 +36,14 @@ func TestVerdicts(t *testing.T) {
 		"# only a comment":                  {},
 
 		// The shape and the whole content of captured tables.
-		"ALTER TABLE orders ADD x INT":                         {stop: "ALTER TABLE"},
-		"ALTER TABLE `app`.`orders` DROP PARTITION p":          {stop: "ALTER TABLE ... PARTITION"},
+		"ALTER TABLE orders ADD x INT":                         {altered: true},
+		"ALTER TABLE `app`.`orders` DROP PARTITION p":          {altered: true},
+		"ALTER TABLE orders EXCHANGE PARTITION p WITH TABLE x": {stop: "ALTER TABLE ... PARTITION"},
+		"ALTER TABLE orders RENAME TO old":                     {stop: "ALTER TABLE"},
 		"ALTER TABLE other ADD x INT":                          {},
 		"ALTER TABLE elsewhere.orders ADD x INT":               {},
-		"CREATE INDEX i ON orders (x)":                         {stop: "ALTER TABLE"},
-		"DROP INDEX i ON orders":                               {stop: "ALTER TABLE"},
+		"CREATE INDEX i ON orders (x)":                         {altered: true},
+		"DROP INDEX i ON orders":                               {altered: true},
 		"TRUNCATE orders":                                      {stop: "TRUNCATE TABLE"},
 		"TRUNCATE TABLE other":                                 {},
 		"DROP TABLE other, orders":                             {stop: "DROP TABLE"},
@@ -89,7 +92,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(sql, func(t *testing.T) {
 			v := tables.judge(statement.Scan([]byte(sql), statement.Options{DefaultSchema: "app"}), []byte(sql))
-			if v.stop != want.stop || !slices.Equal(v.created, want.created) {
+			if v.stop != want.stop || v.altered != want.altered || !slices.Equal(v.created, want.created) {
 				t.Errorf("got %q, created %v; want %q, %v", v.stop, v.created, want.stop, want.created)
 			}
 		})
@@ -103,7 +106,7 @@ func TestEveryKindIsJudged(t *testing.T) {
 	for kind := statement.Unknown; kind.String()[0] != 'K'; kind++ {
 		st := statement.Statement{Kind: kind, Tables: []statement.Name{{Schema: "app", Table: "orders"}}, Schema: "app", Certain: true}
 		v := testTables(orders).judge(st, []byte("orders"))
-		if want := !slices.Contains(harmless, kind); want != (v.stop != "") {
+		if want := !slices.Contains(harmless, kind); want != (v.stop != "" || v.altered) {
 			t.Errorf("certain %v: stop %q", kind, v.stop)
 		}
 		st.Certain = false

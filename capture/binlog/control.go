@@ -136,8 +136,10 @@ type Query struct {
 	ExecTime uint32 // seconds
 }
 
-// The sql_mode bits that change how a statement is read.
+// The sql_mode bits that change how a statement is read, and what it does to values.
 const (
+	SQLModeRealAsFloat        = 1 << 0
+	SQLModeStrict             = 1<<21 | 1<<22 // STRICT_TRANS_TABLES, STRICT_ALL_TABLES
 	SQLModeANSIQuotes         = 1 << 2
 	SQLModeNoBackslashEscapes = 1 << 20
 )

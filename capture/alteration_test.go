@@ -1,0 +1,349 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cdcd/capture/binlog"
+	"cdcd/capture/statement"
+	"pgregory.net/rapid"
+)
+
+// alterable is a table with a column of most kinds, by its key's index.
+func alterable() *Table {
+	return &Table{Name: Name{"s", "t"}, Key: []int{0}, KeyName: statement.Primary, Columns: []Column{
+		{Name: "id", Type: TypeInt},
+		{Name: "a", Type: TypeVarchar, Size: 40, Charset: "utf8mb4", Nullable: true},
+		{Name: "l", Type: TypeVarchar, Size: 10, Charset: "latin1", Nullable: true},
+		{Name: "n", Type: TypeInt, Nullable: true},
+		{Name: "u", Type: TypeInt, Unsigned: true, Nullable: true},
+		{Name: "f", Type: TypeFloat, Nullable: true},
+		{Name: "d", Type: TypeDecimal, Precision: 10, Scale: 2, Nullable: true},
+		{Name: "e", Type: TypeEnum, Charset: "utf8mb4", Elements: []string{"x", "y"}, Nullable: true},
+		{Name: "st", Type: TypeSet, Charset: "utf8mb4", Elements: []string{"x", "y"}, Nullable: true},
+		{Name: "t", Type: TypeDatetime, Fraction: 3, Nullable: true},
+		{Name: "b", Type: TypeBinary, Size: 4, Nullable: true},
+		{Name: "c", Type: TypeChar, Size: 40, Charset: "utf8mb4", Nullable: true},
+		{Name: "tm", Type: TypeTime, Nullable: true},
+		{Name: "bits", Type: TypeBit, Size: 4, Nullable: true},
+	}}
+}
+
+// shown renders what a Change leaves of a table: changed, new and moved columns.
+func shown(old *Table, c *Change) string {
+	if c == nil {
+		return "the same"
+	}
+	var out []string
+	last := -1
+	gone := map[int]bool{}
+	for i := range old.Columns {
+		gone[i] = true
+	}
+	for i, col := range c.Table.Columns {
+		from := c.From[i]
+		delete(gone, from)
+		switch {
+		case from < 0 && c.Initial[i] == nil:
+			out = append(out, fmt.Sprintf("%d: new %s %s", i, col.Name, col.SQLType()))
+		case from < 0:
+			out = append(out, fmt.Sprintf("%d: new %s %s %s", i, col.Name, col.SQLType(), c.Initial[i].ValueStr(0)))
+		case from < last:
+			out = append(out, fmt.Sprintf("%d: %s moved", i, col.Name))
+		case !col.equal(old.Columns[from]) || col.Nullable != old.Columns[from].Nullable:
+			out = append(out, fmt.Sprintf("%d: %s to %s %s %d", i, old.Columns[from].Name, col.Name, col.SQLType(), col.Size))
+		}
+		last = max(last, from)
+	}
+	for i := range old.Columns {
+		if gone[i] {
+			out = append(out, old.Columns[i].Name+" gone")
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+func alteredBy(clauses string, s session) (*Change, error) {
+	return alterable().alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), s)
+}
+
+// strictSession is the servers' own.
+func strictSession() session {
+	return session{strict: true, began: time.Unix(1_700_000_000, 0)}
+}
+
+func TestAlterations(t *testing.T) {
+	for clauses, want := range map[string]string{
+		"ADD INDEX (a), COMMENT 'x', ENGINE = InnoDB": "the same",
+		"ADD z INT":                                               "14: new z INT",
+		"ADD z INT FIRST, ADD y INT FIRST":                        "0: new y INT; 1: new z INT",
+		"ADD z INT AFTER id, ADD y INT AFTER z":                   "1: new z INT; 2: new y INT",
+		"ADD z INT NOT NULL":                                      "14: new z INT 0",
+		"ADD z INT NOT NULL DEFAULT 7":                            "14: new z INT 7",
+		"ADD z INT DEFAULT '-07'":                                 "14: new z INT -7",
+		"ADD z BIGINT UNSIGNED DEFAULT 18":                        "14: new z BIGINT UNSIGNED 18",
+		"ADD z DECIMAL(8,3) NOT NULL":                             "14: new z DECIMAL(8,3) 0",
+		"ADD z DECIMAL(8,3) DEFAULT 1.5":                          "14: new z DECIMAL(8,3) 1.5",
+		"ADD z DECIMAL(60,3) DEFAULT 1.5":                         "14: new z DECIMAL(60,3) 1.500",
+		"ADD z FLOAT DEFAULT 0.1":                                 "14: new z FLOAT 0.1",
+		"ADD z REAL DEFAULT 0.1":                                  "14: new z DOUBLE 0.1",
+		"ADD z VARCHAR(5) NOT NULL":                               "14: new z VARCHAR CHARACTER SET utf8mb4 ",
+		"ADD z VARCHAR(5) DEFAULT 'a b '":                         "14: new z VARCHAR CHARACTER SET utf8mb4 a b ",
+		"ADD z CHAR(5) DEFAULT 'a '":                              "14: new z CHAR CHARACTER SET utf8mb4 a",
+		"ADD z ENUM('p','q') NOT NULL":                            "14: new z ENUM CHARACTER SET utf8mb4 p",
+		"ADD z SET('p','q','r') DEFAULT 'p,r'":                    "14: new z SET CHARACTER SET utf8mb4 p,r",
+		"ADD z BIT(9) DEFAULT b'101'":                             "14: new z BIT(9) AAU=",
+		"ADD z BIT DEFAULT 1":                                     "14: new z BIT(1) true",
+		"ADD z BINARY(3) DEFAULT 'a'":                             "14: new z BINARY(3) YQAA",
+		"ADD z DATE DEFAULT '2024-02-29'":                         "14: new z DATE 2024-02-29",
+		"ADD z DATETIME(2) DEFAULT '2024-02-29 01:02:03.5'":       "14: new z DATETIME(2) 2024-02-29T01:02:03.5",
+		"ADD z TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP":      "14: new z TIMESTAMP 2023-11-14T22:13:20Z",
+		"ADD z TIMESTAMP NULL":                                    "14: new z TIMESTAMP",
+		"ADD z TIME(2) NOT NULL":                                  "14: new z TIME(2) 00:00:00.00",
+		"ADD z YEAR DEFAULT 2024":                                 "14: new z YEAR 2024",
+		"ADD z POINT, ADD v VECTOR(3), ADD i UUID":                "14: new z GEOMETRY; 15: new v VECTOR(3); 16: new i UUID",
+		"ADD z JSON":                                              "14: new z JSON",
+		"DROP a":                                                  "a gone",
+		"DROP a, ADD a INT":                                       "13: new a INT; a gone",
+		"RENAME COLUMN a TO z":                                    "1: a to z VARCHAR CHARACTER SET utf8mb4 40",
+		"RENAME COLUMN a TO l, RENAME COLUMN l TO a":              "1: a to l VARCHAR CHARACTER SET utf8mb4 40; 2: l to a VARCHAR CHARACTER SET latin1 10",
+		"RENAME COLUMN a TO z, ADD a INT AFTER z":                 "1: a to z VARCHAR CHARACTER SET utf8mb4 40; 2: new a INT",
+		"CHANGE A z VARCHAR(20) CHARACTER SET utf8mb4":            "1: a to z VARCHAR CHARACTER SET utf8mb4 80",
+		"MODIFY l VARCHAR(10) CHARACTER SET utf8mb4":              "2: l to l VARCHAR CHARACTER SET utf8mb4 40",
+		"MODIFY a TEXT":                                           "1: a to a TEXT CHARACTER SET utf8mb4 2",
+		"MODIFY c VARCHAR(10)":                                    "11: c to c VARCHAR CHARACTER SET utf8mb4 40",
+		"MODIFY id BIGINT NOT NULL":                               "0: id to id BIGINT 0",
+		"MODIFY n BIGINT":                                         "3: n to n BIGINT 0",
+		"MODIFY n SMALLINT":                                       "3: n to n SMALLINT 0",
+		"MODIFY u BIGINT":                                         "4: u to u BIGINT 0",
+		"MODIFY n INT(9) NOT NULL":                                "3: n to n INT 0",
+		"MODIFY n INT(9)":                                         "the same",
+		"MODIFY f DOUBLE":                                         "5: f to f DOUBLE 0",
+		"MODIFY d DECIMAL(12,2)":                                  "6: d to d DECIMAL(12,2) 0",
+		"MODIFY e ENUM('y','x','z')":                              "7: e to e ENUM CHARACTER SET utf8mb4 0",
+		"MODIFY st SET('w','x','y')":                              "8: st to st SET CHARACTER SET utf8mb4 0",
+		"MODIFY e VARCHAR(10)":                                    "7: e to e VARCHAR CHARACTER SET utf8mb4 40",
+		"MODIFY t DATETIME(6)":                                    "9: t to t DATETIME(6) 0",
+		"MODIFY b VARBINARY(10)":                                  "10: b to b VARBINARY 10",
+		"MODIFY bits BIT(8)":                                      "13: bits to bits BIT(8) 8",
+		"MODIFY f FLOAT FIRST":                                    "1: id moved; 2: a moved; 3: l moved; 4: n moved; 5: u moved",
+		"CONVERT TO CHARACTER SET utf8mb4":                        "2: l to l VARCHAR CHARACTER SET utf8mb4 40",
+		"ADD COLUMN IF NOT EXISTS a INT, DROP COLUMN IF EXISTS z": "the same",
+		"DROP INDEX other":                                        "the same",
+	} {
+		c, err := alteredBy(clauses, strictSession())
+		if got := shown(alterable(), c); err != nil || got != want {
+			t.Errorf("%s\n got %s (%v)\nwant %s", clauses, got, err, want)
+		}
+	}
+}
+
+func TestAlterationsThatCannotBeFollowed(t *testing.T) {
+	loose := strictSession()
+	loose.strict = false
+	for clauses, s := range map[string]session{
+		"ADD z INT DEFAULT (1 + 1)":                       strictSession(),
+		"ADD z DATETIME DEFAULT CURRENT_TIMESTAMP":        strictSession(),
+		"ADD z TIMESTAMP(3) DEFAULT CURRENT_TIMESTAMP(3)": strictSession(),
+		"ADD z TIMESTAMP DEFAULT '2024-01-01 00:00:00'":   strictSession(),
+		"ADD z TIMESTAMP":                                 strictSession(),
+		"ADD z DATE NOT NULL":                             strictSession(),
+		"ADD z JSON NOT NULL":                             strictSession(),
+		"ADD z INT AS (n + 1)":                            strictSession(),
+		"ADD z INT AUTO_INCREMENT UNIQUE":                 strictSession(),
+		"ADD z BIGINT DEFAULT 9007199254740993":           strictSession(),
+		"ADD z INT DEFAULT 1.5":                           strictSession(),
+		"ADD z DECIMAL(5,1) DEFAULT 1.25":                 strictSession(),
+		"ADD z ENUM('p') DEFAULT 'P'":                     strictSession(),
+		"ADD z GEOMETRY NOT NULL":                         strictSession(),
+		"ADD z POINT SRID 4326":                           strictSession(),
+		"ADD z NCHAR(3)":                                  strictSession(),
+		"ADD z VARCHAR(3) CHARACTER SET martian":          strictSession(),
+		"ADD a INT":                                       strictSession(),
+		"ADD z INT AFTER nowhere":                         strictSession(),
+		"DROP id":                                         strictSession(),
+		"DROP nowhere":                                    strictSession(),
+		"RENAME COLUMN nowhere TO z":                      strictSession(),
+		"DROP PRIMARY KEY":                                strictSession(),
+		"MODIFY id VARCHAR(10) NOT NULL":                  strictSession(),
+		"MODIFY n VARCHAR(10)":                            strictSession(),
+		"MODIFY n BIGINT UNSIGNED":                        strictSession(),
+		"MODIFY u BIGINT UNSIGNED":                        strictSession(),
+		"MODIFY n INT AS (id)":                            strictSession(),
+		"MODIFY d DECIMAL(12,3)":                          strictSession(),
+		"MODIFY d DECIMAL(9,2)":                           strictSession(),
+		"MODIFY a VARCHAR(9)":                             strictSession(),
+		"MODIFY a CHAR(10)":                               strictSession(),
+		"MODIFY a ENUM('x')":                              strictSession(),
+		"MODIFY a VARBINARY(99)":                          strictSession(),
+		"MODIFY a JSON":                                   strictSession(),
+		"MODIFY e ENUM('x','Y')":                          strictSession(),
+		"MODIFY st SET('y','x')":                          strictSession(),
+		"MODIFY t DATETIME":                               strictSession(),
+		"MODIFY t TIMESTAMP(3) NULL":                      strictSession(),
+		"MODIFY b BINARY(8)":                              strictSession(),
+		"MODIFY tm TIME(3)":                               strictSession(),
+		"MODIFY bits BIT(9)":                              strictSession(),
+		"CONVERT TO CHARACTER SET binary":                 strictSession(),
+		"CONVERT TO CHARACTER SET latin1":                 loose,
+		"MODIFY n SMALLINT":                               loose,
+		"MODIFY n INT NOT NULL":                           loose,
+		"MODIFY a VARCHAR(20)":                            loose,
+		"DROP PARTITION p":                                strictSession(),
+		"ENGINE = BLACKHOLE":                              strictSession(),
+		"FROBNICATE":                                      strictSession(),
+	} {
+		if c, err := alteredBy(clauses, s); err == nil {
+			t.Errorf("%s: %s", clauses, shown(alterable(), c))
+		}
+	}
+	if _, err := alterable().alter(statement.Alter([]byte("ALTER IGNORE TABLE t ADD UNIQUE (a)"), statement.Options{}), strictSession()); !errors.Is(err, errNotTold) {
+		t.Errorf("IGNORE: %v", err)
+	}
+}
+
+// TestZeroDatesOfNewColumns holds what a new column of dates has that may not be NULL.
+func TestZeroDatesOfNewColumns(t *testing.T) {
+	s := strictSession()
+	s.options.ZeroDateAsNull = true
+	for _, clauses := range []string{"ADD z DATE NOT NULL", "ADD z DATETIME(3) NOT NULL", "ADD z DATE DEFAULT '0000-00-00'", "ADD z TIMESTAMP NOT NULL DEFAULT 0"} {
+		if c, err := alteredBy(clauses, s); err != nil || c.Initial[14] != nil {
+			t.Errorf("%s: %v", clauses, err)
+		}
+	}
+}
+
+// TestAlterationsKeepColumns plays random alterations: no old column is in two places, what is
+// dropped is gone, everything else is there once.
+func TestAlterationsKeepColumns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		old := alterable()
+		var clauses []string
+		dropped := map[string]bool{}
+		place := func(i int) string {
+			switch rapid.IntRange(0, 2).Draw(t, "place") {
+			case 0:
+				return " FIRST"
+			case 1:
+				return " AFTER id"
+			}
+			return ""
+		}
+		added := 0
+		for i, c := range old.Columns[3:7] {
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0:
+				clauses = append(clauses, "DROP "+c.Name)
+				dropped[c.Name] = true
+			case 1:
+				clauses = append(clauses, "RENAME COLUMN "+c.Name+" TO new_"+c.Name)
+			case 2:
+				clauses = append(clauses, fmt.Sprintf("MODIFY %s %s", c.Name, c.SQLType())+place(i))
+			default:
+				clauses = append(clauses, fmt.Sprintf("ADD x%d INT", i)+place(i))
+				added++
+			}
+		}
+		c, err := alteredBy(strings.Join(clauses, ", "), strictSession())
+		if err != nil {
+			t.Fatal(clauses, err)
+		}
+		if c == nil {
+			return
+		}
+		seen := map[int]bool{}
+		for i, from := range c.From {
+			switch {
+			case from < 0:
+				added--
+			case seen[from]:
+				t.Fatalf("%v: column %d twice", clauses, from)
+			case dropped[old.Columns[from].Name]:
+				t.Fatalf("%v: column %d is there", clauses, from)
+			case c.Table.Columns[i].Type != old.Columns[from].Type:
+				t.Fatalf("%v: column %d is %s", clauses, from, c.Table.Columns[i].SQLType())
+			default:
+				seen[from] = true
+			}
+		}
+		if added != 0 || len(seen) != len(old.Columns)-len(dropped) || c.From[c.Table.Key[0]] != 0 {
+			t.Fatalf("%v: %v", clauses, c.From)
+		}
+	})
+}
+
+// TestAlterInTheStream holds that an ALTER TABLE is a segment of its own, between those of the
+// shapes before and after it.
+func TestAlterInTheStream(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	rows := []binlog.Event{mapOf(9, "orders"), insertOf(9, 1, 2)}
+	if err := feed(s, append(transactionOf(1, rows...), beginOf(2), queryOf("ALTER TABLE orders ADD x INT DEFAULT 7"))...); err != nil {
+		t.Fatal(err)
+	}
+	if !s.full() {
+		t.Fatal("what is before it is not handed over")
+	}
+	before := s.flush()
+	defer before.Release()
+	if before.Open || before.Change != nil || before.Rows != 2 || before.End.String() != uuidA+":1" {
+		t.Errorf("before it: %+v", before)
+	}
+	if full, err := s.advance(t.Context()); err != nil || !full {
+		t.Fatal(full, err)
+	}
+	change := s.flush()
+	defer change.Release()
+	if change.Change == nil || len(change.Batches) != 0 || change.Transactions != 1 || change.End.String() != uuidA+":1-2" || change.Change.GTID != uuidA+":2" {
+		t.Errorf("it: %+v", change)
+	}
+	err := feed(s, transactionOf(3, rows...)...) // of the shape before
+	var stop *Stop
+	if !errors.As(err, &stop) || !errors.Is(err, errChanged) || stop.Table != "app.orders" || stop.GTID != uuidA+":3" {
+		t.Errorf("rows of another shape than it gave: %v", err)
+	}
+}
+
+func TestAlterThatIsCutOff(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	if err := feed(s, append(transactionOf(1), beginOf(2), queryOf("ALTER TABLE orders ADD x INT"))...); err != nil {
+		t.Fatal(err)
+	}
+	s.disconnect()
+	segment := s.flush()
+	defer segment.Release()
+	if segment.End.String() != uuidA+":1" || segment.Change != nil || s.altering != nil {
+		t.Errorf("%+v", segment)
+	}
+	if len(s.tables["app"]["orders"].Table.Columns) != 1 {
+		t.Error("the table is altered already")
+	}
+}
+
+// TestAlterIsNotAppliedTwice holds that a table whose position has the ALTER TABLE passes it.
+func TestAlterIsNotAppliedTwice(t *testing.T) {
+	s := newTestStream(t, MySQL, none)
+	c := appTable("orders")
+	c.Applied = EmptyPosition(MySQL)
+	for n := range uint64(2) {
+		begin := newTransaction(MySQL)
+		g, err := parseGTID(beginOf(n + 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := begin.begin(GTID{SID: g.SID, Number: g.Number}, g, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Applied.Add(begin.gtid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Capture(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := feed(s, append(transactionOf(1), beginOf(2), queryOf("ALTER TABLE orders ADD x INT"))...); err != nil || s.altering != nil {
+		t.Errorf("%v, %+v", err, s.altering)
+	}
+}
