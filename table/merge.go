@@ -184,7 +184,7 @@ func (m *merger) pick(ctx context.Context, rows []oldRow, first int, bases []row
 	for i, r := range rows {
 		positions[i] = r.Pos
 	}
-	p, err := datafile.Pick(ctx, t.head.store.IO(ctx), t.index.Path(rows[0].File), t.layout.FieldIDs(), positions, t.mem)
+	p, err := t.layout.Pick(ctx, t.head.store.IO(ctx), t.index.Path(rows[0].File), positions, t.mem)
 	if err != nil {
 		return nil, err
 	}

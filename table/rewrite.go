@@ -155,7 +155,7 @@ func (w *rewriter) copy(ctx context.Context, in surveyed, kept []byte) (err erro
 	if in.file.Rows == in.file.Deleted {
 		return nil
 	}
-	r, err := datafile.OpenReader(ctx, w.survey.store.IO(ctx), in.file.Path, w.survey.layout.FieldIDs(), w.survey.mem)
+	r, err := w.survey.layout.OpenReader(ctx, w.survey.store.IO(ctx), in.file.Path, w.survey.mem)
 	if err != nil {
 		return err
 	}

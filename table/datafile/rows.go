@@ -27,10 +27,9 @@ type Picker struct {
 	near      int64    // rows that are rather read than passed over
 }
 
-// Pick opens a data file to read the columns with the given field ids of the rows at positions,
-// which ascend.
-func Pick(ctx context.Context, fs iceio.IO, path string, ids []int, positions []uint32, mem memory.Allocator) (*Picker, error) {
-	r, err := openReader(ctx, fs, path, ids, mem, pickAhead)
+// Pick opens a data file to read the rows at positions, which ascend, as [Layout.OpenReader] does.
+func (l *Layout) Pick(ctx context.Context, fs iceio.IO, path string, positions []uint32, mem memory.Allocator) (*Picker, error) {
+	r, err := l.openReader(ctx, fs, path, mem, pickAhead)
 	if err != nil {
 		return nil, err
 	}

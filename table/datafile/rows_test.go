@@ -45,7 +45,7 @@ func TestPickedRowsAreThoseThatAreThere(t *testing.T) {
 
 func picked(t *testing.T, path string, positions []uint32, mem memory.Allocator) []string {
 	t.Helper()
-	p, err := Pick(context.Background(), iceio.LocalFS{}, path, testLayout(t).FieldIDs(), positions, mem)
+	p, err := testLayout(t).Pick(context.Background(), iceio.LocalFS{}, path, positions, mem)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func allTexts(t *testing.T, path string) []string {
 func TestPickRefusesWhatIsNotThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.parquet")
 	appendRows(t, path, 10, 1, groupBytes)
-	if _, err := Pick(t.Context(), iceio.LocalFS{}, path, testLayout(t).FieldIDs(), []uint32{3, 10}, memory.DefaultAllocator); err == nil {
+	if _, err := testLayout(t).Pick(t.Context(), iceio.LocalFS{}, path, []uint32{3, 10}, memory.DefaultAllocator); err == nil {
 		t.Error("a row behind the last is accepted")
 	}
 	if got := picked(t, path, nil, memory.DefaultAllocator); !slices.Equal(got, nil) {
@@ -113,7 +113,7 @@ func BenchmarkPick(b *testing.B) {
 				for at := 0; at < rows; at += step {
 					positions = append(positions, uint32(at))
 				}
-				p, err := Pick(context.Background(), iceio.LocalFS{}, path, testLayout(t).FieldIDs(), positions, memory.DefaultAllocator)
+				p, err := testLayout(t).Pick(context.Background(), iceio.LocalFS{}, path, positions, memory.DefaultAllocator)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -34,6 +34,8 @@ type Reader struct {
 	pf      *file.Reader
 	mem     memory.Allocator
 	ids     []int
+	want    []arrow.Field           // what ids are read as; nil: as they are in the file
+	initial []arrow.Array           // of want: one value where the file may lack a field, nil for NULL
 	columns []*pqarrow.ColumnReader // as they are in the file
 	schema  *arrow.Schema           // of columns
 	base    int64                   // position of the next row
@@ -57,27 +59,54 @@ func (r *Rows) Release() {
 	r.all.Release()
 }
 
-// OpenReader opens a data file to read the columns with the given field ids.
-func OpenReader(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator) (*Reader, error) {
-	return openReader(ctx, fs, path, ids, mem, readAhead)
+// OpenReader opens a data file to read the table's columns as the layout has them, whatever
+// schema the file was written under: a field that it lacks has its initial default, and a type
+// that has been widened since is widened.
+func (l *Layout) OpenReader(ctx context.Context, fs iceio.IO, path string, mem memory.Allocator) (*Reader, error) {
+	return l.openReader(ctx, fs, path, mem, readAhead)
 }
 
-func openReader(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator, ahead int64) (*Reader, error) {
+func (l *Layout) openReader(ctx context.Context, fs iceio.IO, path string, mem memory.Allocator, ahead int64) (*Reader, error) {
+	r := &Reader{want: l.plain.arrow.Fields()}
+	for i, f := range l.schema.Fields() {
+		value, err := initialArray(f, r.want[i].Type)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		r.ids, r.initial = append(r.ids, f.ID), append(r.initial, value)
+	}
+	if err := r.open(ctx, fs, path, mem, ahead); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// OpenReader opens a data file to read the columns with the given field ids, which it has, as
+// they are in it.
+func OpenReader(ctx context.Context, fs iceio.IO, path string, ids []int, mem memory.Allocator) (*Reader, error) {
+	r := &Reader{ids: ids}
+	if err := r.open(ctx, fs, path, mem, readAhead); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Reader) open(ctx context.Context, fs iceio.IO, path string, mem memory.Allocator, ahead int64) error {
 	f, err := fs.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	props := parquet.NewReaderProperties(mem)
 	props.BufferedStreamEnabled, props.BufferSize = true, ahead
 	pf, err := file.NewParquetReader(f, file.WithReadProps(props))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
+		return errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
 	}
-	r := &Reader{path: path, pf: pf, mem: mem, ids: ids, rows: pf.NumRows(), next: readFirstRows}
+	r.path, r.pf, r.mem, r.rows, r.next = path, pf, mem, pf.NumRows(), readFirstRows
 	if err := r.begin(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), r.Close())
+		return errors.Join(fmt.Errorf("open %s: %w", path, err), r.Close())
 	}
-	return r, nil
+	return nil
 }
 
 // begin finds the columns.
@@ -94,9 +123,13 @@ func (r *Reader) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range r.ids {
-		if columnOf(r.schema, id) < 0 {
+	for i, id := range r.ids {
+		k := columnOf(r.schema, id)
+		switch {
+		case k < 0 && (r.want == nil || !r.want[i].Nullable):
 			return fmt.Errorf("it lacks field %d", id)
+		case k >= 0 && r.want != nil && !widens(r.schema.Field(k).Type, r.want[i].Type):
+			return fmt.Errorf("field %d is %s, and cannot be read as %s", id, r.schema.Field(k).Type, r.want[i].Type)
 		}
 	}
 	return nil
@@ -120,7 +153,10 @@ func (r *Reader) Next() (*Rows, error) {
 		}
 		columns = append(columns, a)
 	}
-	rows := r.arrange(array.NewRecordBatch(r.schema, columns, n))
+	rows, err := r.arrange(array.NewRecordBatch(r.schema, columns, n))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", r.path, err)
+	}
 	r.base += n
 	r.pace(n, SizeOf(rows.all.Columns()...))
 	return rows, nil
@@ -145,11 +181,29 @@ func (r *Reader) take(c *pqarrow.ColumnReader, n int64) (arrow.Array, error) {
 }
 
 // arrange puts the columns of a record, which it takes over, into the order asked for.
-func (r *Reader) arrange(all arrow.RecordBatch) *Rows {
-	fields, columns := make([]arrow.Field, len(r.ids)), make([]arrow.Array, len(r.ids))
+func (r *Reader) arrange(all arrow.RecordBatch) (*Rows, error) {
+	fields, columns := make([]arrow.Field, len(r.ids)), make([]arrow.Array, 0, len(r.ids))
+	defer func() { release(columns) }()
 	for i, id := range r.ids {
+		var c arrow.Array
+		var err error
 		k := columnOf(r.schema, id)
-		fields[i], columns[i] = r.schema.Field(k), all.Column(k)
+		switch {
+		case k < 0:
+			fields[i] = r.want[i]
+			c, err = r.fill(i, int(all.NumRows()))
+		case r.want != nil:
+			fields[i] = r.want[i]
+			c, err = widen(all.Column(k), r.want[i].Type, r.mem)
+		default:
+			fields[i], c = r.schema.Field(k), all.Column(k)
+			c.Retain()
+		}
+		if err != nil {
+			all.Release()
+			return nil, err
+		}
+		columns = append(columns, c)
 	}
 	rows := &Rows{Record: array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, all.NumRows()), Base: r.base, all: all}
 	if k := columnOf(r.schema, iceberg.RowIDFieldID); k >= 0 {
@@ -158,7 +212,15 @@ func (r *Reader) arrange(all arrow.RecordBatch) *Rows {
 	if k := columnOf(r.schema, iceberg.LastUpdatedSequenceNumberFieldID); k >= 0 {
 		rows.Sequences, _ = all.Column(k).(*array.Int64)
 	}
-	return rows
+	return rows, nil
+}
+
+// fill gives a field that the file lacks: its initial default, n times.
+func (r *Reader) fill(i, n int) (arrow.Array, error) {
+	if r.initial[i] == nil {
+		return array.MakeArrayOfNull(r.mem, r.want[i].Type, n), nil
+	}
+	return repeat(r.initial[i], n, r.mem)
 }
 
 // pace sets the size of the next record by that of the last.
