@@ -30,6 +30,7 @@ type Attempt struct {
 	updates      []icetable.Update
 	tags         *tagging          // nil but where only tags change
 	storage      *restorage        // nil but where only spec and properties change
+	evolves      *evolution        // nil but where the schema changes
 	list         []byte            // the manifest list
 	written      map[string][]byte // the manifests of this attempt, by path
 	bits         map[string]*bitmap

@@ -26,6 +26,7 @@ type Delta struct {
 	added   []added            // what each Add has written
 	// replaces is nil but for a rewrite: its Delta moves rows and changes none.
 	replaces *replacement
+	evolves  *evolution // nil but where the schema changes, and no row does
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
 	Reused                     int // files that an earlier attempt has uploaded
@@ -38,8 +39,8 @@ type added struct {
 	entries []keyindex.Entry
 }
 
-// Empty reports that the Delta changes no row.
-func (d *Delta) Empty() bool { return len(d.files) == 0 && len(d.deletes) == 0 }
+// Empty reports that the Delta changes nothing.
+func (d *Delta) Empty() bool { return len(d.files) == 0 && len(d.deletes) == 0 && d.evolves == nil }
 
 // Written is the size of the data files.
 func (d *Delta) Written() (n int64) {

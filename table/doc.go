@@ -46,6 +46,10 @@
 // names; a delete file is of the partition of its data file. Spec and configured properties
 // are changed by [PrepareStorage] alone, never by a commit of rows.
 //
+// A field id means one column of the source for ever, under any name. The schema follows the
+// source by [Table.Evolve] alone, in the commit whose Mark has the ALTER TABLE. Files keep the
+// schema that they were written under, and are read by field id.
+//
 // A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of
 // the rows in them. Where that cannot be, it fails and leaves no file.
 //

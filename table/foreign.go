@@ -93,7 +93,7 @@ func CommitForeign(ctx context.Context, c Committer, n Name, f *ForeignCommit) (
 	case err != nil:
 		return "", nil, err
 	}
-	content, err = json.Marshal(meta)
+	content, err = encodeMetadata(meta)
 	return location, content, err
 }
 

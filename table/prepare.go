@@ -40,7 +40,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, err
 	}
-	schema := h.Schema
+	schema := a.delta.schemaID(h)
 	snapshot := &icetable.Snapshot{
 		SnapshotID: a.id, ParentSnapshotID: parent, SequenceNumber: h.Sequence + 1, TimestampMs: timestamp(h.meta, now),
 		ManifestList: list.path, SchemaID: &schema, FirstRowID: firstRow(a.version, h), AddedRows: rows,
@@ -50,6 +50,11 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 	if err != nil {
 		return nil, err
 	}
+	before, behind, err := a.delta.evolves.updates(h)
+	if err != nil {
+		return nil, err
+	}
+	updates = append(append(before, updates...), behind...)
 	if a.version > h.Version {
 		updates = append([]icetable.Update{icetable.NewUpgradeFormatVersionUpdate(a.version)}, updates...)
 	}
@@ -57,7 +62,7 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 		updates = append(updates, icetable.NewRemoveSnapshotsUpdate(expired, false))
 	}
 	return &Attempt{
-		Head: h, Snapshot: a.id, requirements: requirements(h), updates: updates,
+		Head: h, Snapshot: a.id, requirements: append(requirements(h), a.delta.evolves.requirements(h)...), updates: updates, evolves: a.delta.evolves,
 		list: list.content, written: a.written, bits: a.bits, removed: a.removed,
 	}, nil
 }

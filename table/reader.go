@@ -2,8 +2,12 @@ package table
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
@@ -25,7 +29,7 @@ func (h *Head) KeepsLineage() bool { return h.Version >= versionVectors }
 // it is used for writing. The caller releases each record.
 func (h *Head) Scan(ctx context.Context, o ScanOptions) (iter.Seq2[arrow.RecordBatch, error], error) {
 	open := func(ctx context.Context) (iceio.IO, error) { return h.store.IO(ctx), nil }
-	t := icetable.New(h.Name.identifier(), h.meta, h.location, open, nil)
+	t := icetable.New(h.Name.identifier(), typed(h.meta), h.location, open, nil)
 	opts := []icetable.ScanOption{icetable.WithMaxConcurrency(1)}
 	if o.Snapshot != 0 {
 		opts = append(opts, icetable.WithSnapshotID(o.Snapshot))
@@ -41,6 +45,60 @@ func (h *Head) Scan(ctx context.Context, o ScanOptions) (iter.Seq2[arrow.RecordB
 		return nil, fmt.Errorf("scan %s: %w", h.Name, err)
 	}
 	return records, nil
+}
+
+// typedMetadata is metadata for the library's reader, which does not read the initial defaults
+// of dates and times in the form that they have in metadata.
+type typedMetadata struct {
+	icetable.Metadata
+	current *iceberg.Schema
+	schemas []*iceberg.Schema
+}
+
+// typed gives metadata whose schemas have dates and times as the library's own values.
+func typed(meta icetable.Metadata) icetable.Metadata {
+	out := typedMetadata{Metadata: meta}
+	for _, s := range meta.Schemas() {
+		fields := slices.Clone(s.Fields())
+		for i := range fields {
+			fields[i].InitialDefault = typedDefault(fields[i])
+		}
+		t := iceberg.NewSchemaWithIdentifiers(s.ID, s.IdentifierFieldIDs, fields...)
+		if out.schemas = append(out.schemas, t); s.ID == meta.CurrentSchema().ID {
+			out.current = t
+		}
+	}
+	return out
+}
+
+// CurrentSchema gives the typed schema.
+func (m typedMetadata) CurrentSchema() *iceberg.Schema { return m.current }
+
+// Schemas gives the typed schemas.
+func (m typedMetadata) Schemas() []*iceberg.Schema { return m.schemas }
+
+// typedDefault reads a date or a time; others, and what is none, stay as they are.
+func typedDefault(f iceberg.NestedField) any {
+	if n, ok := f.InitialDefault.(json.Number); ok {
+		if v, err := n.Float64(); err == nil {
+			return v
+		}
+	}
+	text, ok := f.InitialDefault.(string)
+	if !ok {
+		return f.InitialDefault
+	}
+	switch f.Type.(type) {
+	case iceberg.DateType:
+		if at, err := time.Parse(time.DateOnly, text); err == nil {
+			return iceberg.Date(at.Unix() / (24 * 60 * 60))
+		}
+	case iceberg.TimestampType, iceberg.TimestampTzType:
+		if at, err := time.Parse("2006-01-02T15:04:05.999999", strings.TrimSuffix(text, "+00:00")); err == nil {
+			return iceberg.Timestamp(at.UnixMicro())
+		}
+	}
+	return text
 }
 
 // Columns gives the names and Iceberg types of the table's columns, for people.

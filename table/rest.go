@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,7 +95,7 @@ func (r *REST) Metadata(ctx context.Context, n Name) (location string, content [
 	if err != nil {
 		return "", nil, false, err
 	}
-	content, err = json.Marshal(t.Metadata())
+	content, err = encodeMetadata(t.Metadata())
 	return t.MetadataLocation(), content, err == nil, err
 }
 

@@ -1,9 +1,7 @@
 package table
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -124,8 +122,8 @@ func writeMetadata(ctx context.Context, meta icetable.Metadata, version int) (st
 	if err != nil {
 		return "", err
 	}
-	var content bytes.Buffer
-	if err := json.NewEncoder(&content).Encode(meta); err != nil {
+	content, err := encodeMetadata(meta)
+	if err != nil {
 		return "", err
 	}
 	fs, err := iceio.LoadFS(ctx, nil, location)
@@ -136,7 +134,7 @@ func writeMetadata(ctx context.Context, meta icetable.Metadata, version int) (st
 	if !ok {
 		return "", fmt.Errorf("%s: %w", location, errors.ErrUnsupported)
 	}
-	return location, w.WriteFile(location, content.Bytes())
+	return location, w.WriteFile(location, content)
 }
 
 // move lets a table's row name another metadata file, if it still names the one before. It is

@@ -270,5 +270,6 @@ func (s Storage) specUpdates(h *Head) ([]icetable.Update, error) {
 // lastAdded stands for the spec that the same commit adds.
 const lastAdded = -1
 
-// Reshapes reports whether an attempt changes how a table's rows are kept in files.
-func (a *Attempt) Reshapes() bool { return a.storage != nil }
+// Reshapes reports whether an attempt changes how a table's rows are kept in files, or its
+// schema.
+func (a *Attempt) Reshapes() bool { return a.storage != nil || a.evolves != nil }

@@ -246,6 +246,9 @@ func (a *Attempt) Landed(h *Head) bool {
 	if a.storage != nil {
 		return a.storage.landed(h)
 	}
+	if a.evolves != nil && a.evolves.schema.ID != h.Schema {
+		return false
+	}
 	if s := refSnapshot(h.meta, refFence); s != nil && *s == a.Snapshot {
 		return true
 	}
@@ -261,12 +264,15 @@ func (t *Table) Refresh(ctx context.Context, h *Head) error {
 	if err := t.lay(h); err != nil {
 		return err
 	}
-	was := t.head
+	old := t.head
 	t.head, t.content = h, c
-	if h.Version != was.Version {
+	if h.Version != old.Version {
 		if err := errors.Join(t.index.Abandon(), t.openIndex(h)); err != nil {
 			return err
 		}
+	}
+	if err := t.reshape(old, h); err != nil {
+		return err
 	}
 	t.numberFiles()
 	return t.catchUp(ctx)
@@ -296,6 +302,9 @@ func (t *Table) Advance(ctx context.Context, a *Attempt, d *Delta, h *Head) erro
 	}
 	old := t.head
 	t.head = h
+	if err := t.reshape(old, h); err != nil {
+		return err
+	}
 	if err := t.indexDelta(d); err != nil {
 		return fmt.Errorf("%s: key index: %w", t.Name(), err)
 	}

@@ -51,7 +51,7 @@ func (t *Table) lay(h *Head) error {
 }
 
 // indexIdentity names what an index is of: another table or other key columns make it
-// useless. So does the move to version 3, for redirects that are older do not know the ids that rows have from
+// useless; one may get another name, or a wider type of the same values. So does the move to version 3, for redirects that are older do not know the ids that rows have from
 // then on.
 func indexIdentity(h *Head) string {
 	var b strings.Builder
@@ -59,8 +59,8 @@ func indexIdentity(h *Head) string {
 	if h.Version < versionVectors {
 		fmt.Fprintf(&b, " format %d", h.Version)
 	}
-	for _, c := range h.Source.Table.KeyColumns() {
-		fmt.Fprintf(&b, " %s %s", c.Name, c.SQLType())
+	for _, k := range h.Source.Table.Key {
+		fmt.Fprintf(&b, " %d", h.meta.CurrentSchema().Field(k).ID)
 	}
 	return b.String()
 }
