@@ -27,6 +27,9 @@
 // A table's position only grows, by whole transactions, and the rows of a transaction are
 // in the table exactly when the transaction is in its position.
 //
+// An ALTER TABLE is an epoch of its own: rows of one shape are never committed with those of
+// another.
+//
 // A table that no epoch touches gets a commit of its Mark alone before its position could
 // hold the source's log, and at every clean end.
 //
@@ -37,7 +40,8 @@
 // recorded; when the stream has delivered everything that the chunk can have seen, the
 // chunk's rows with recorded keys are dropped and the others join the open epoch, before its
 // log rows. A row of which the log had some columns only is kept if all of them are in the open
-// epoch; else the chunk is read again. The range that is done goes into the Mark of the same commit.
+// epoch; else the chunk is read again, and so it is where the stream passed an ALTER TABLE of its
+// table since its window was opened. The range that is done goes into the Mark of the same commit.
 //
 // # Cuts on demand
 //

@@ -17,6 +17,7 @@ type epoch struct {
 	rows      int              // source changes and loaded rows
 	bytes     int64            // held in memory
 	open      bool             // it ends inside a transaction: no cut
+	altered   bool             // it ends with an ALTER TABLE: nothing may follow in it
 	shares    map[*member]*share
 }
 
@@ -24,7 +25,8 @@ type epoch struct {
 type share struct {
 	chunks []*capture.Batch // loaded rows, to be folded before the log's
 	log    []*capture.Batch
-	loaded bool // chunks joined, with rows or without
+	loaded bool            // chunks joined, with rows or without
+	change *capture.Change // of the table's shape, nil for none; then there are no rows
 	// loading tells of a spilled part that the table's load was not complete.
 	loading bool
 	spill   *spill // of a share too large for memory; nil for others
@@ -72,6 +74,11 @@ func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member,
 		e.newest = s.Newest
 	}
 	e.rows += s.Rows
+	if s.Change != nil {
+		e.altered = true
+		e.share(members[s.Change.Table.Name]).change = s.Change
+		e.start(now)
+	}
 	for _, b := range s.Batches {
 		sh := e.share(members[b.Table.Name])
 		sh.log = append(sh.log, b)

@@ -36,11 +36,14 @@ type fakeServer struct {
 	content *rand.Rand // of transactions
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
+	alters  map[int]string         // tables that transactions alter
 	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
 	histories []int // where the log was reset or set back: transactions behind have other times
 	fits      int   // rows of a chunk; 0: any number
+
+	reading func() // is called by a reader that has read and not handed over yet; nil: is not
 
 	failure    error // ends the stream before transaction failAt+1
 	failAt     int
@@ -69,7 +72,7 @@ func fakeTable(name string) *capture.Table {
 
 func (s *fakeServer) member(name string) Member {
 	return Member{
-		Source: table.Source{Table: *s.tables[name]},
+		Source: table.Source{Table: *s.shape(name, len(s.log))},
 		Lake:   table.Name{Namespace: "shop", Table: name}, Rows: 10, RowBytes: 20,
 	}
 }
@@ -261,6 +264,12 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 			}
 			return nil, s.failure
 		}
+		if altered, c := s.altered(f.next+1, g, f.tables); altered {
+			if seg.Transactions > 0 {
+				break
+			}
+			seg.Change = c
+		}
 		tx := s.log[f.next][f.part:]
 		if len(tx) > partRows {
 			if seg.Transactions > 0 {
@@ -281,7 +290,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		seg.Transactions++
 		seg.Committed = time.UnixMilli(int64(f.next))
 		f.newest = s.witness(f.next)
-		if slices.ContainsFunc(f.endAt, f.at.Equal) {
+		if slices.ContainsFunc(f.endAt, f.at.Equal) || seg.Change != nil {
 			break
 		}
 		if seg.Created = s.created[f.next]; seg.Created != nil {
@@ -293,7 +302,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 	}
 	seg.End, seg.Newest = f.at.Clone(), f.newest
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		seg.Batches = append(seg.Batches, fakeBatch(s.tables[name], rows[name], s.mem))
+		seg.Batches = append(seg.Batches, fakeBatch(s.shape(name, f.next), rows[name], s.mem))
 	}
 	return seg, nil
 }
@@ -316,7 +325,8 @@ func (f *fakeStream) collect(rows map[string][]change, tx []change, g capture.GT
 	return n
 }
 
-func fakeBatch(t *capture.Table, cs []change, mem memory.Allocator) *capture.Batch {
+// fakeBatch makes a batch of changes of which written, where given, are the transactions.
+func fakeBatch(t *capture.Table, cs []change, mem memory.Allocator, written ...int) *capture.Batch {
 	schema, err := capture.ArrowSchema(t, capture.TypeOptions{}, false)
 	if err != nil {
 		panic(err)
@@ -324,13 +334,16 @@ func fakeBatch(t *capture.Table, cs []change, mem memory.Allocator) *capture.Bat
 	b := array.NewRecordBuilder(mem, schema)
 	defer b.Release()
 	out := &capture.Batch{Table: t, Ops: make([]capture.Op, 0, len(cs))}
-	for _, c := range cs {
+	for i, c := range cs {
+		at := append(written, make([]int, len(cs))...)[i]
 		out.Partial = append(out.Partial, c.partial(len(out.Ops))...)
 		if from, ok := c.moved(); ok {
+			appendAltered(b, t, from, at)
 			appendFake(b, from, nil, nil)
 			out.Ops = append(out.Ops, capture.OpDelete)
 		}
 		val, tag := c.columns()
+		appendAltered(b, t, c.id, at)
 		appendFake(b, c.id, val, tag)
 		if c.val == nil {
 			out.Ops = append(out.Ops, capture.OpDelete)

@@ -82,9 +82,9 @@ func appendFake(b *array.RecordBuilder, id int64, val, tag *string) {
 	b.Field(0).(*array.Int64Builder).Append(id)
 	for i, v := range []*string{val, tag} {
 		if v == nil {
-			b.Field(i + 1).AppendNull()
+			b.Field(len(b.Fields()) - 2 + i).AppendNull()
 		} else {
-			b.Field(i + 1).(*array.StringBuilder).Append(*v)
+			b.Field(len(b.Fields()) - 2 + i).(*array.StringBuilder).Append(*v)
 		}
 	}
 }

@@ -39,6 +39,9 @@ func inRange(id int64, within capture.Range) bool {
 func (r *fakeReader) Bound(_ context.Context, t *capture.Table, within capture.Range, rows int) (capture.Bound, bool, error) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
+	if r.server.shape(t.Name.Table, r.server.visible).Difference(t) != "" {
+		return nil, false, capture.ErrAltered
+	}
 	ids := r.ids(t.Name.Table, within)
 	if len(ids) < rows {
 		return within.UpTo, true, nil
@@ -58,13 +61,22 @@ func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture
 	s := r.server
 	s.mu.Lock()
 	var cs []change
-	state := s.state(c.Table.Name.Table, s.visible)
+	var at []int
+	if now := s.shape(c.Table.Name.Table, s.visible); now.Difference(c.Table) != "" {
+		s.mu.Unlock()
+		return nil, capture.ErrAltered
+	}
+	state, written := s.state(c.Table.Name.Table, s.visible), s.written(c.Table.Name.Table, s.visible)
 	for _, id := range r.ids(c.Table.Name.Table, within) {
 		v := state[id]
 		cs = append(cs, change{c.Table.Name.Table, id, &v})
+		at = append(at, written[id])
 	}
 	high, fits := s.position(s.visible), s.fits
 	s.mu.Unlock()
+	if s.reading != nil {
+		s.reading()
+	}
 	if fits > 0 && len(cs) > fits {
 		return nil, &capture.TooLarge{Table: c.Table.Name, Rows: fits + 1}
 	}
@@ -73,7 +85,7 @@ func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture
 	}
 	chunk := &capture.Chunk{Range: within, High: high}
 	if len(cs) > 0 {
-		chunk.Batch = fakeBatch(c.Table, cs, s.mem)
+		chunk.Batch = fakeBatch(c.Table, cs, s.mem, at...)
 		for i := range chunk.Batch.Ops {
 			chunk.Batch.Ops[i] = capture.OpLoad
 		}

@@ -53,7 +53,7 @@ func (l *loop) placeNext() {
 	if s == nil {
 		return
 	}
-	if !l.epoch.open && !l.epoch.empty() && (l.epoch.rows+s.Rows > l.p.cfg.MaxRows || l.atPrepared()) {
+	if !l.epoch.open && !l.epoch.empty() && (l.epoch.rows+s.Rows > l.p.cfg.MaxRows || l.atPrepared() || l.epoch.altered || s.Change != nil) {
 		if mutated("early") {
 			l.epoch.end = s.End
 		}
@@ -61,6 +61,9 @@ func (l *loop) placeNext() {
 	}
 	l.next = nil
 	l.delivered = s.End
+	if s.Change != nil {
+		l.members[s.Change.Table.Name].alter(s.Change)
+	}
 	l.epoch.addSegment(s, l.members, time.Now())
 	for _, b := range s.Batches {
 		m := l.members[b.Table.Name]
@@ -87,13 +90,17 @@ func (l *loop) loadAgain(m *member) {
 
 // joinChunks joins the chunks that the stream has caught up with.
 func (l *loop) joinChunks() error {
-	if l.epoch.open || l.draining {
+	if l.epoch.open || l.epoch.altered || l.draining {
 		return nil
 	}
 	for _, m := range l.members {
 		for l.epoch.rows < l.p.cfg.MaxRows && l.epoch.bytes < l.p.cfg.MaxBytes {
 			a := m.load.ready(l.delivered)
 			if a == nil {
+				break
+			}
+			if a.window.shape != m.load.shape {
+				m.load.refuse(a)
 				break
 			}
 			if !l.epoch.empty() && a.chunk.Batch != nil && l.epoch.rows+a.chunk.Batch.Rows() > l.p.cfg.MaxRows {
@@ -131,7 +138,7 @@ func (l *loop) join(m *member, a *arrival) error {
 
 func (l *loop) onOpening(o opening) error {
 	m := o.job.member
-	w, err := m.load.openWindow(&m.Source.Table, l.delivered.Union(m.position))
+	w, err := m.load.openWindow(m.shape(), l.delivered.Union(m.position))
 	if err != nil {
 		return err
 	}
@@ -154,6 +161,7 @@ func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
 		if err := l.stream.Capture(m.capture()); err != nil {
 			return err
 		}
+		m.take(m.Source.Table)
 		l.members[n] = m
 		l.counters.look(m)
 		members = append(members, m)

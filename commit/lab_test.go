@@ -124,13 +124,13 @@ func (l *lab) rows(name string, snapshot int64) map[int64]string {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		ids, vals := rec.Column(0).(*array.Int64), rec.Column(1).(*array.String)
+		ids, vals := rec.Column(0).(*array.Int64), rec.Column(int(rec.NumCols())-2).(*array.String)
 		for i := range ids.Len() {
 			if _, twice := out[ids.Value(i)]; twice {
 				l.t.Fatalf("%s: key %d is live twice", name, ids.Value(i))
 			}
 			out[ids.Value(i)] = vals.Value(i)
-			if tag := rec.Column(2); tag.IsValid(i) {
+			if tag := rec.Column(int(rec.NumCols()) - 1); tag.IsValid(i) {
 				out[ids.Value(i)] += tagMark + tag.ValueStr(i)
 			}
 		}

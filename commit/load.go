@@ -21,6 +21,7 @@ type load struct {
 	next     int             // the chunk that is to join next
 	waiting  map[int]*arrival
 	recorder *recorder
+	shape    int // how often the table was altered since this process began
 }
 
 // job is a chunk to be read. Chunks of a table are numbered as they were planned.
@@ -36,10 +37,15 @@ type opening struct {
 	reply chan window // buffered
 }
 
+// unread is the shape of a chunk that could not be read: it is always refused.
+const unread = -1
+
 // window is what a chunk is read under.
 type window struct {
 	after capture.Position // what was delivered, and what the table holds: the chunk must show all of it
 	from  int              // where the recording of keys begins for it
+	table capture.Capture  // how the rows are to be read
+	shape int              // that this is: a chunk joins only if the table has had no other since
 }
 
 // arrival is a chunk that has been read and waits to join an epoch.
@@ -55,11 +61,12 @@ type arrival struct {
 // recorder records the keys that the stream delivers for a table while chunks of it are
 // read. It is used by the loop alone.
 type recorder struct {
-	keys  *rowset.Encoder
-	log   []recorded  // of one batch each
-	first int         // number of log[0]
-	open  map[int]int // windows that begin at each number
-	cuts  int         // how often what was delivered has left the open epoch
+	keys   *rowset.Encoder
+	secret rowset.Secret
+	log    []recorded  // of one batch each
+	first  int         // number of log[0]
+	open   map[int]int // windows that begin at each number
+	cuts   int         // how often what was delivered has left the open epoch
 }
 
 // recorded is the keys of a delivered batch.
@@ -85,7 +92,7 @@ func newRecorder(t *capture.Table) (*recorder, error) {
 	if _, err := rand.Read(secret[:]); err != nil {
 		return nil, err
 	}
-	return &recorder{keys: rowset.NewEncoder(t, secret), open: map[int]int{}}, nil
+	return &recorder{keys: rowset.NewEncoder(t, secret), secret: secret, open: map[int]int{}}, nil
 }
 
 // begin opens a window and gives its number.
@@ -206,14 +213,34 @@ func (l *load) mark() table.Load {
 }
 
 // openWindow opens a window for a chunk, which must show at least the given position.
-func (l *load) openWindow(t *capture.Table, after capture.Position) (window, error) {
+func (l *load) openWindow(c capture.Capture, after capture.Position) (window, error) {
 	if l.recorder == nil {
 		var err error
-		if l.recorder, err = newRecorder(t); err != nil {
+		if l.recorder, err = newRecorder(c.Table); err != nil {
 			return window{}, err
 		}
 	}
-	return window{after: after, from: l.recorder.begin()}, nil
+	return window{after: after, from: l.recorder.begin(), table: c, shape: l.shape}, nil
+}
+
+// alter follows a change of the table's shape. Keys stay what they are.
+func (l *load) alter(t *capture.Table) {
+	l.shape++
+	if l.recorder != nil {
+		l.recorder.keys = rowset.NewEncoder(t, l.recorder.secret)
+	}
+}
+
+// refuse gives a chunk back to who read it. The rows may be of a state before or behind an
+// ALTER TABLE that the stream has passed meanwhile.
+func (l *load) refuse(a *arrival) {
+	l.recorder.end(a.window.from)
+	if a.chunk.Batch != nil {
+		a.chunk.Batch.Release()
+	}
+	delete(l.waiting, l.next)
+	a.stale = true
+	close(a.joined)
 }
 
 // arrive takes a chunk in.

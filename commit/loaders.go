@@ -28,6 +28,9 @@ const (
 	idleConnection = 10 * time.Second
 	// readFor bounds how long a chunk that cannot be read is tried again.
 	readFor = 5 * time.Minute
+	// alteredPoll is how often it is seen whether the stream has passed an ALTER TABLE whose
+	// effect is met on the server.
+	alteredPoll = 200 * time.Millisecond
 	// chunkBytes is about what a chunk holds, where the user does not say.
 	chunkBytes   = 8 << 20
 	minChunkRows = 500
@@ -89,13 +92,11 @@ func (s *loaders) planTable(ctx context.Context, m *member) error {
 	number, size := 0, s.chunkRows(m)
 	for _, gap := range capture.Gaps(m.load.done) {
 		for last := false; !last; number++ {
-			var bound capture.Bound
-			if err := s.retry(ctx, &r, func() (err error) {
-				bound, last, err = r.Bound(ctx, &m.Source.Table, gap, size)
-				return err
-			}); err != nil {
+			bound, end, err := s.bound(ctx, &r, m, gap, size)
+			if err != nil {
 				return err
 			}
+			last = end
 			j := job{member: m, number: number, within: capture.Range{After: gap.After, UpTo: bound}}
 			gap.After = bound
 			select {
@@ -106,6 +107,22 @@ func (s *loaders) planTable(ctx context.Context, m *member) error {
 		}
 	}
 	return nil
+}
+
+// bound finds where the next chunk of a gap ends.
+func (s *loaders) bound(ctx context.Context, r *Reader, m *member, gap capture.Range, size int) (bound capture.Bound, last bool, err error) {
+	for since := time.Now(); ; {
+		err := s.retry(ctx, r, func() (err error) {
+			bound, last, err = (*r).Bound(ctx, m.now.Load(), gap, size)
+			return err
+		})
+		if err == nil {
+			return bound, last, nil
+		}
+		if err := s.awaitStream(ctx, err, since); err != nil {
+			return nil, false, err
+		}
+	}
 }
 
 // chunkRows is how many rows a chunk of a table has.
@@ -177,15 +194,21 @@ func (s *loaders) read(ctx context.Context) error {
 // readChunk reads one chunk, in parts where its rows are larger than expected, and waits
 // until each has joined an epoch: so each connection holds at most one part in memory.
 func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
+	since := time.Now()
 	for rest := []capture.Range{j.within}; len(rest) > 0; {
 		a := &arrival{job: j, joined: make(chan struct{})}
 		var err error
 		if a.window, err = s.openWindow(ctx, j); err != nil {
 			return err
 		}
-		if a.chunk, rest, err = s.readFirst(ctx, r, j.member, rest, a.window.after); err != nil {
-			return err
+		left := rest
+		if a.chunk, left, err = s.readFirst(ctx, r, a.window.table, rest, a.window.after); err != nil {
+			if err := s.awaitStream(ctx, err, since); err != nil {
+				return err
+			}
+			a.chunk, a.window.shape, left = &capture.Chunk{Range: rest[0], High: a.window.after}, unread, rest[1:]
 		}
+		rest = left
 		a.part = len(rest) > 0
 		whole, rows := a.chunk.Range, 0
 		if a.chunk.Batch != nil {
@@ -197,7 +220,10 @@ func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
 		if !a.stale {
 			continue
 		}
-		again, err := s.split(ctx, r, j.member, whole, rows/2) // the less is read at once, the sooner is it fresh
+		again, err := s.split(ctx, r, a.window.table.Table, whole, rows/2) // the less is read at once, the sooner is it fresh
+		if errors.Is(err, capture.ErrAltered) {
+			again, err = []capture.Range{whole}, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -207,20 +233,29 @@ func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
 }
 
 // split cuts a range in two, the first of so many rows, where it has more.
-func (s *loaders) split(ctx context.Context, r *Reader, m *member, whole capture.Range, rows int) ([]capture.Range, error) {
+func (s *loaders) split(ctx context.Context, r *Reader, t *capture.Table, whole capture.Range, rows int) ([]capture.Range, error) {
 	if rows == 0 {
 		return []capture.Range{whole}, nil
 	}
 	var bound capture.Bound
 	last := false
 	err := s.retry(ctx, r, func() (err error) {
-		bound, last, err = (*r).Bound(ctx, &m.Source.Table, whole, rows)
+		bound, last, err = (*r).Bound(ctx, t, whole, rows)
 		return err
 	})
 	if err != nil || last {
 		return []capture.Range{whole}, err
 	}
 	return []capture.Range{{After: whole.After, UpTo: bound}, {After: bound, UpTo: whole.UpTo}}, nil
+}
+
+// awaitStream waits a little where a table was altered and the stream is still to meet that. It
+// gives any other error back, and that one where it has lasted too long.
+func (s *loaders) awaitStream(ctx context.Context, err error, since time.Time) error {
+	if !errors.Is(err, capture.ErrAltered) || time.Since(since) > readFor {
+		return err
+	}
+	return pause(ctx, alteredPoll)
 }
 
 func (s *loaders) openWindow(ctx context.Context, j job) (window, error) {
@@ -240,18 +275,18 @@ func (s *loaders) openWindow(ctx context.Context, j job) (window, error) {
 
 // readFirst reads the first range, or as much of it as fits into memory, and gives what is
 // left.
-func (s *loaders) readFirst(ctx context.Context, r *Reader, m *member, ranges []capture.Range, after capture.Position) (*capture.Chunk, []capture.Range, error) {
+func (s *loaders) readFirst(ctx context.Context, r *Reader, shape capture.Capture, ranges []capture.Range, after capture.Position) (*capture.Chunk, []capture.Range, error) {
 	for {
 		var chunk *capture.Chunk
 		err := s.retry(ctx, r, func() (err error) {
-			chunk, err = (*r).Read(ctx, m.shape(), ranges[0], after)
+			chunk, err = (*r).Read(ctx, shape, ranges[0], after)
 			return err
 		})
 		var large *capture.TooLarge
 		if !errors.As(err, &large) {
 			return chunk, ranges[1:], err
 		}
-		parts, err := s.split(ctx, r, m, ranges[0], large.Rows/2) // one, where rows are gone meanwhile: it is smaller now
+		parts, err := s.split(ctx, r, shape.Table, ranges[0], large.Rows/2) // one, where rows are gone meanwhile: it is smaller now
 		if err != nil {
 			return nil, nil, err
 		}

@@ -78,6 +78,9 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		server:   stream.Server(),
 		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1},
 	}
+	for _, m := range l.members {
+		m.take(m.Source.Table)
+	}
 	l.unloaded = l.loading()
 	return l
 }
@@ -214,7 +217,7 @@ func (l *loop) due(now time.Time) bool {
 	if e.empty() {
 		return false
 	}
-	if l.atPrepared() || l.hold.phase == atTarget {
+	if e.altered || l.atPrepared() || l.hold.phase == atTarget {
 		return true
 	}
 	if e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil {
@@ -356,6 +359,9 @@ func (l *loop) onWork(w work) error {
 		if ld.unnoted != nil {
 			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
 		}
+		if ld.change != nil {
+			l.p.cfg.Logger.Info("table altered", "table", ld.member.Lake.String(), "gtid", ld.change.GTID, "columns", len(ld.change.Table.Columns))
+		}
 		l.logDebris(ld)
 		l.logLanding(w, ld)
 	}
@@ -376,15 +382,6 @@ func (l *loop) logLanding(w work, ld landing) {
 
 // fractional gives milliseconds: most commits take few of them.
 func fractional(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func (c *Changes) add(d Changes) {
-	c.Inserted += d.Inserted
-	c.Updated += d.Updated
-	c.Deleted += d.Deleted
-	c.Commits += d.Commits
-	c.Written += d.Written
-	c.Conflicts += d.Conflicts
-}
 
 // release gives all batches back that no commit has taken.
 func (l *loop) release() {

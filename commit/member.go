@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"sync/atomic"
 	"time"
 
 	"cdcd/capture"
@@ -30,7 +31,8 @@ type member struct {
 	touched  bool             // others changed its snapshots, and no commit was begun since
 	behind   time.Time        // since when position lacks delivered transactions; zero: it does not
 	load     load
-	loaded   bool // the end of the load is committed
+	now      atomic.Pointer[capture.Table] // its shape where the stream is, for the loaders
+	loaded   bool                          // the end of the load is committed
 	loadedAt time.Time
 	former   int64             // the fence number in force before ours
 	settled  *capture.Position // the source's position when loadedAt was over; nil: not known yet
@@ -47,15 +49,38 @@ type Changes struct {
 	Conflicts int64
 }
 
+func (c *Changes) add(d Changes) {
+	c.Inserted += d.Inserted
+	c.Updated += d.Updated
+	c.Deleted += d.Deleted
+	c.Commits += d.Commits
+	c.Written += d.Written
+	c.Conflicts += d.Conflicts
+}
+
 // tables is the configuration of the member's table.
 func (m *member) tables(cfg table.Config) table.Config {
 	cfg.FormatVersion = m.FormatVersion
 	return cfg
 }
 
-// shape is how the member's rows look.
+// take makes a shape the member's.
+func (m *member) take(t capture.Table) {
+	m.Source.Table = t
+	m.now.Store(&t)
+}
+
+// alter follows a change of the member's shape that the stream has delivered. What was read of
+// the table before cannot join an epoch any more.
+func (m *member) alter(c *capture.Change) {
+	m.take(*c.Table)
+	m.load.alter(c.Table)
+}
+
+// shape is how the member's rows look. It does not change with the member.
 func (m *member) shape() capture.Capture {
-	return capture.Capture{Table: &m.Source.Table, Options: m.Source.Options, CommitTime: m.Source.CommitTime}
+	t := m.Source.Table
+	return capture.Capture{Table: &t, Options: m.Source.Options, CommitTime: m.Source.CommitTime}
 }
 
 // capture is how the stream captures the member, given what it already holds.

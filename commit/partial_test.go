@@ -120,7 +120,7 @@ func TestWhatAWindowRecords(t *testing.T) {
 			l := newLab(t, 1, "a")
 			m := l.members()[0]
 			ld := load{}
-			w, err := ld.openWindow(&m.Source.Table, capture.EmptyPosition(capture.MySQL))
+			w, err := ld.openWindow(capture.Capture{Table: &m.Source.Table}, capture.EmptyPosition(capture.MySQL))
 			if err != nil {
 				t.Fatal(err)
 			}

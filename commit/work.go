@@ -45,6 +45,7 @@ type committer struct {
 type landing struct {
 	member  *member
 	mark    table.Mark
+	change  *capture.Change // of the table's shape, where that is what landed
 	changes Changes
 	reused  int // data files that an attempt before had uploaded
 	took    time.Duration
@@ -97,6 +98,9 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 	}
 	began := time.Now()
 	l := landing{member: m, mark: mark}
+	if s != nil {
+		l.change = s.change
+	}
 	for range rebaseTries {
 		d, err := c.build(ctx, e, t)
 		if err != nil {
@@ -127,6 +131,9 @@ func (c *committer) build(ctx context.Context, e *epoch, t task) (*table.Delta, 
 	b := m.table.Build(c.fence, e.number)
 	if s.spill != nil {
 		b = s.spill.build
+	}
+	if s.change != nil {
+		return m.table.Evolve(s.change)
 	}
 	if err := b.Loading(!t.load.Complete).Add(ctx, s.batches()); err != nil {
 		return nil, err

@@ -1,0 +1,272 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/table"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// A transaction that alters a table of the fake source gives it a column x<n>, after its own
+// number, before the value of each row. Rows that were there have n in it, rows that are written
+// later writtenIn plus their id.
+const writtenIn = 1000
+
+// alter appends a transaction that alters a table.
+func (s *fakeServer) alter(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alters == nil {
+		s.alters = map[int]string{}
+	}
+	s.log = append(s.log, nil)
+	s.visible = len(s.log)
+	s.alters[len(s.log)] = name
+}
+
+// shape gives a table after the first n transactions.
+func (s *fakeServer) shape(name string, n int) *capture.Table {
+	t := *s.tables[name]
+	t.Columns = slices.Clone(t.Columns)
+	for _, at := range slices.Sorted(maps.Keys(s.alters)) {
+		if at <= n && s.alters[at] == name {
+			t.Columns = slices.Insert(t.Columns, 1, capture.Column{Name: fmt.Sprintf("x%d", at), Type: capture.TypeBigInt, Nullable: true})
+		}
+	}
+	return &t
+}
+
+// altered tells what transaction n changes in a table's shape; the Change is nil for a table that
+// holds it or is not captured.
+func (s *fakeServer) altered(n int, g capture.GTID, tables map[string]capture.Capture) (bool, *capture.Change) {
+	name, ok := s.alters[n]
+	if !ok {
+		return false, nil
+	}
+	t, captured := tables[name]
+	if !captured || t.Applied.Contains(g) {
+		return true, nil
+	}
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	b.Append(int64(n))
+	c := &capture.Change{GTID: fmt.Sprint(n), Table: s.shape(name, n)}
+	for i := range c.Table.Columns {
+		from := i
+		if i > 0 {
+			from--
+		}
+		c.From, c.Initial = append(c.From, from), append(c.Initial, nil)
+	}
+	c.From[1], c.Initial[1] = -1, b.NewArray()
+	return true, c
+}
+
+// written gives the transaction that wrote each row last, of the first n.
+func (s *fakeServer) written(name string, n int) map[int64]int {
+	out := map[int64]int{}
+	for i, tx := range s.log[:n] {
+		for _, c := range tx {
+			if c.table == name {
+				out[c.id] = i + 1
+			}
+		}
+	}
+	return out
+}
+
+// valueIn is what a row that transaction at wrote last has in the column of an alteration.
+func valueIn(id int64, at, alteration int) int64 {
+	if at > alteration {
+		return writtenIn + id
+	}
+	return int64(alteration)
+}
+
+// appendAltered appends a row's values of the columns that came later. It was written by
+// transaction at or, with 0, behind all of them.
+func appendAltered(b *array.RecordBuilder, t *capture.Table, id int64, at int) {
+	if at == 0 {
+		at = math.MaxInt
+	}
+	for i, column := range t.Columns {
+		if alteration, err := strconv.Atoi(column.Name[1:]); err == nil {
+			b.Field(i).(*array.Int64Builder).Append(valueIn(id, at, alteration))
+		}
+	}
+}
+
+// checkAltered compares the columns that came later, at every snapshot whose load is complete.
+func (l *lab) checkAltered(name string) {
+	l.t.Helper()
+	for _, s := range l.head(name).History() {
+		n := l.count(s.Mark.Position)
+		shape, written := l.server.shape(name, n), l.server.written(name, n)
+		records, err := l.head(name).Scan(context.Background(), table.ScanOptions{Snapshot: s.Snapshot})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for rec, err := range records {
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			if int(rec.NumCols()) != len(shape.Columns) {
+				l.t.Fatalf("%s at %s: %d columns, the source has %d", name, s.Mark.Position, rec.NumCols(), len(shape.Columns))
+			}
+			ids := rec.Column(0).(*array.Int64)
+			for i, column := range shape.Columns {
+				if got := rec.Schema().Field(i).Name; got != column.Name {
+					l.t.Fatalf("%s at %s: column %d is %s, want %s", name, s.Mark.Position, i, got, column.Name)
+				}
+				alteration, err := strconv.Atoi(column.Name[1:])
+				if err != nil {
+					continue
+				}
+				for row := range int(rec.NumRows()) {
+					id := ids.Value(row)
+					if got, want := rec.Column(i).(*array.Int64).Value(row), valueIn(id, written[id], alteration); got != want {
+						l.t.Fatalf("%s at %s: row %d has %d in %s, want %d", name, s.Mark.Position, id, got, column.Name, want)
+					}
+				}
+			}
+			rec.Release()
+		}
+	}
+}
+
+// begun reports whether all tables have their first snapshot.
+func (l *lab) begun() bool {
+	cfg := l.cfg.Tables
+	cfg.Catalog = l.cat
+	for _, name := range l.names {
+		h, err := table.LoadHead(context.Background(), cfg, table.Name{Namespace: "shop", Table: name})
+		if err != nil || h == nil || !h.Begun() {
+			return false
+		}
+	}
+	return true
+}
+
+// TestAlter plays alterations among changes, while tables are loaded and while they are streamed,
+// with runs that are cut off at any moment. Every snapshot has the shape, and the values, of its
+// position.
+func TestAlter(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := newLab(t, seed, "a", "b")
+			l.churn(20)
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			defer cancel()
+			for range 4 {
+				begun := l.begun()
+				short, stop := context.WithTimeout(ctx, time.Duration(30+l.server.random(100))*time.Millisecond)
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for short.Err() == nil {
+						l.churn(1)
+						if begun && l.server.random(8) == 0 {
+							l.server.alter(l.names[l.server.random(2)])
+						}
+						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
+					}
+				}()
+				err := l.run(short)
+				stop()
+				<-done
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if !l.begun() { // where a table begins, its shape is looked at and not followed
+					continue
+				}
+				l.server.alter("a") // while nobody is there, and twice in a row
+				l.server.alter("a")
+				if l.server.random(2) == 0 {
+					if err := os.RemoveAll(l.cfg.Tables.IndexDir); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			l.mustRun()
+			l.mustRun()
+			for _, name := range l.names {
+				l.checkAltered(name)
+			}
+			l.mem.AssertSize(t, 0)
+		})
+	}
+}
+
+// TestAlterWhileChunksAreRead alters a table between the moment at which a chunk of it is read and
+// the one at which the chunk could join: the stream has passed the alteration by then. The chunk is
+// read again.
+func TestAlterWhileChunksAreRead(t *testing.T) {
+	l := newLab(t, 1, "a")
+	l.churn(30)
+	l.mustRun() // so that the table's shape is followed from here on
+	l.server.tables["b"] = fakeTable("b")
+	l.names = append(l.names, "b")
+	l.churnTables(30, "b")
+	left := 3
+	l.server.reading = func() {
+		if left--; left < 0 || !l.begun() {
+			return
+		}
+		l.server.alter("b")
+		want := l.server.end()
+		for !l.head("b").Mark.Position.Covers(want) {
+			_ = pause(context.Background(), time.Millisecond)
+		}
+		l.server.add(change{"b", 1000, value("late")})
+	}
+	l.cfg.LoadConnections = 1
+	l.mustRun()
+	l.mustRun()
+	l.checkAltered("b")
+	l.checkHistory()
+	if left >= 0 || len(l.server.shape("b", len(l.server.log)).Columns) != 5 {
+		t.Errorf("not altered while chunks were read")
+	}
+}
+
+// TestEveryCatalogFaultOfAlterations fails every call to the catalog of a run that meets
+// alterations, before and after it took effect.
+func TestEveryCatalogFaultOfAlterations(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		fired := 0
+		for at := 1; ; at++ {
+			l := newLab(t, 5, "a", "b")
+			l.churn(6)
+			l.mustRun()
+			for _, name := range []string{"a", "b", "a"} {
+				l.churn(2)
+				l.server.alter(name)
+			}
+			l.churn(2)
+			l.faults.calls = nil
+			l.faults.operation, l.faults.at, l.faults.applied = "commit", at, applied
+			l.finish()
+			for _, name := range l.names {
+				l.checkAltered(name)
+			}
+			if !l.faults.fired {
+				break
+			}
+			fired++
+		}
+		if fired < 10 {
+			t.Errorf("applied %v: only %d calls failed", applied, fired)
+		}
+	}
+}
