@@ -1,0 +1,149 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// alterations are statements on the table of TestAlter, in order. Between each two of them rows
+// are inserted, updated and deleted.
+func alterations() []string {
+	return []string{
+		"ADD COLUMN n INT NOT NULL DEFAULT 7",
+		"ADD s VARCHAR(20) CHARACTER SET utf8mb4 NOT NULL DEFAULT 'na\u00efve ''q''' FIRST",
+		"ADD at DATETIME(3) DEFAULT '2024-02-29 12:34:56.5' AFTER a, ADD day DATE DEFAULT '1969-12-31', ADD price DECIMAL(12,3) NOT NULL DEFAULT -1.5",
+		"RENAME COLUMN b TO bb",
+		"CHANGE a aa VARCHAR(200) /* longer */ CHARACTER SET utf8mb4",
+		"MODIFY id BIGINT NOT NULL",
+		"MODIFY f DOUBLE, MODIFY d DECIMAL(12,2), MODIFY bb BIGINT",
+		"DROP COLUMN n, ADD COLUMN n VARCHAR(5) DEFAULT 'new'",
+		"MODIFY e ENUM('x','y','z'), ADD INDEX byaa (aa), COMMENT 'ADD x INT, DROP y', AUTO_INCREMENT 1000",
+		"MODIFY aa VARCHAR(200) CHARACTER SET utf8mb4 AFTER id",
+		"ADD yes BIT(1) NOT NULL DEFAULT b'1', ADD nine BIT(9) DEFAULT b'101', ADD bin BINARY(4) DEFAULT 'ab', ADD vb VARBINARY(9) DEFAULT X'00FF'",
+		"ADD fl FLOAT DEFAULT 0.1, ADD dbl DOUBLE NOT NULL DEFAULT 1e10, ADD tm TIME NOT NULL, ADD y YEAR DEFAULT 2024, ADD st SET('p','q') NOT NULL DEFAULT 'p,q'",
+		"ADD u BIGINT UNSIGNED DEFAULT 18446744, ADD flag BOOL DEFAULT TRUE, ADD tx TEXT CHARACTER SET latin1 NOT NULL, ADD js JSON, ADD en ENUM('first','second') NOT NULL",
+		"RENAME COLUMN bb TO n, RENAME COLUMN n TO bb",
+		"CHANGE id pk BIGINT NOT NULL",
+		"ADD seen TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, ADD late TIMESTAMP(6) NULL",
+		"DROP INDEX byaa, DROP day",
+		"CONVERT TO CHARACTER SET utf8mb4",
+		"ADD (p INT DEFAULT 1, q INT NOT NULL), ALGORITHM = INPLACE",
+	}
+}
+
+// TestAlter takes a table through ALTER TABLE: with the daemon at hand, and while it was killed
+// and the source went on; a table that no row follows shows its new columns, too.
+func TestAlter(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "ddl")
+		s.exec(t, `USE ddl; CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10) CHARACTER SET latin1, b INT, f FLOAT, d DECIMAL(8,2), e ENUM('x','y'));
+			CREATE TABLE quiet (id INT PRIMARY KEY, v VARCHAR(5)); INSERT INTO quiet VALUES (1, 'a'), (2, NULL)`)
+		p := newPipeline(t, s, "ddl.*", nil)
+		rows := &alteredRows{s: s, key: "id"}
+		rows.change(t)
+		p.start()
+		p.reach()
+		all := alterations()
+		for i, a := range all {
+			if i == len(all)/2 {
+				p.kill()
+			}
+			s.exec(t, "ALTER TABLE ddl.t "+a)
+			if strings.Contains(a, "CHANGE id pk") {
+				rows.key = "pk"
+			}
+			rows.change(t)
+			if i%3 == 0 && i < len(all)/2 {
+				p.reach()
+			}
+		}
+		s.exec(t, "ALTER TABLE ddl.quiet ADD w INT NOT NULL DEFAULT 5, ADD x VARCHAR(9) DEFAULT 'was here'")
+		p.start()
+		p.reach()
+		p.verifyExact(t)
+		p.kill()
+		p.start() // nothing is applied twice
+		rows.change(t)
+		p.reach()
+		p.verifyExact(t)
+		p.stop()
+		p.fsck(t)
+		for _, name := range []string{"duckdb", "pyiceberg", "trino", "spark"} {
+			t.Run(name, func(t *testing.T) { (&oracle{p, startEngine(t, name, p.uri())}).equal(t, "ddl.t", "ddl.quiet") })
+		}
+		p.start()
+		p.must("compact", "ddl.t") // files of all schemas into one of the newest
+		p.verifyExact(t)
+		p.stop()
+		p.fsck(t)
+		p.oracle("duckdb").equal(t, "ddl.t")
+	})
+}
+
+// verifyExact compares source and lake at one position.
+func (p *pipeline) verifyExact(t *testing.T) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the tables can be compared at one position", func() error {
+		f := p.run("verify", "--exact")
+		switch f.code {
+		case 0:
+			return nil
+		case 75:
+			return fmt.Errorf("not yet: %s%s", f.out, f.err)
+		}
+		return fatalError{fmt.Errorf("cdcd verify --exact ended with %d:\n%s%s", f.code, f.out, f.err)}
+	})
+}
+
+// alteredRows changes rows of a table whose columns change.
+type alteredRows struct {
+	s    *server
+	key  string
+	next int
+}
+
+// change inserts rows, updates some that are new and some that were there from the beginning,
+// and deletes some.
+func (r *alteredRows) change(t *testing.T) {
+	t.Helper()
+	for range 10 {
+		r.next++
+		r.s.exec(t, fmt.Sprintf("INSERT IGNORE INTO ddl.t (%s, f, d, e) VALUES (%d, %d.5, %d.25, 'y')", r.key, r.next, r.next, r.next))
+	}
+	r.s.exec(t, fmt.Sprintf("UPDATE ddl.t SET d = d + 1, e = NULL WHERE %[1]s IN (%[2]d, %[3]d, 3)", r.key, r.next-1, r.next-7))
+	r.s.exec(t, fmt.Sprintf("DELETE FROM ddl.t WHERE %s IN (%d, %d)", r.key, r.next-2, r.next-5))
+}
+
+// TestAlterWhileLoading alters a table again and again while it is loaded and changed, through a
+// kill: with columns that come, go, change their names and places.
+func TestAlterWhileLoading(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		const total = 60_000
+		s.schema(t, "ddlload")
+		churnTables(t, s, "ddlload", total)
+		p := newPipeline(t, s, "ddlload.*", settings{"load.chunk_rows": 500, "commit.max_rows": 2000})
+		p.start()
+		for i := range 8 {
+			eventually(t, time.Minute, "a part is loaded", func() error {
+				if n := p.loaded("ddlload.kv"); n < int64(i+1)*1000 {
+					return fmt.Errorf("%d rows", n)
+				}
+				return nil
+			})
+			s.exec(t, fmt.Sprintf("ALTER TABLE ddlload.kv ADD x%d INT NOT NULL DEFAULT %d FIRST", i, i))
+			s.exec(t, fmt.Sprintf("UPDATE ddlload.kv SET x%d = 100 ORDER BY id DESC LIMIT 100", i))
+			if i == 3 {
+				p.kill()
+				s.exec(t, "ALTER TABLE ddlload.kv DROP x0, RENAME COLUMN x1 TO x0")
+				p.start()
+			}
+		}
+		p.reach()
+		p.verifyExact(t)
+		p.oracle("duckdb").equal(t, "ddlload.kv", "ddlload.pair")
+	})
+}
