@@ -31,10 +31,36 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 	return nil
 }
 
-// finishAlter captures the table in its new shape, and ends the transaction that made it.
+// onTruncate notes that a captured table has no rows any more, in a Segment of its own.
+func (s *Stream) onTruncate(n Name) error {
+	if s.tx.body {
+		return s.stop("TRUNCATE TABLE inside of a transaction", n, loadAnew)
+	}
+	s.tx.content = true
+	s.altering = &Change{GTID: s.gtidText(), Truncated: true, Table: s.tables[n.Schema][n.Table].Table}
+	return nil
+}
+
+// finishAlter ends the transaction that altered a table, or truncated it.
 func (s *Stream) finishAlter() error {
 	c := s.altering
 	s.altering = nil
+	if !c.Truncated {
+		if err := s.reshape(c); err != nil {
+			return err
+		}
+	}
+	applied, err := s.tx.end()
+	if err != nil {
+		return err
+	}
+	s.segment.Change = c
+	s.ignored = s.ignored[:0]
+	return s.endTransaction(applied)
+}
+
+// reshape captures a table in its new shape.
+func (s *Stream) reshape(c *Change) error {
 	old := s.tables[c.Table.Name.Schema][c.Table.Name.Table]
 	buffer, err := newRowBuffer(c.Table, old.Options, old.CommitTime, s.cfg.Memory)
 	if err != nil {
@@ -47,11 +73,5 @@ func (s *Stream) finishAlter() error {
 			delete(s.plans, id)
 		}
 	}
-	applied, err := s.tx.end()
-	if err != nil {
-		return err
-	}
-	s.segment.Change = c
-	s.ignored = s.ignored[:0]
-	return s.endTransaction(applied)
+	return nil
 }

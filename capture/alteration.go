@@ -11,10 +11,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// Change is what an ALTER TABLE makes of a captured table.
+// Change is what an ALTER TABLE makes of a captured table, or that it was truncated.
 type Change struct {
-	GTID  string // of the transaction
-	Table *Table // from now on
+	GTID string // of the transaction
+	// Truncated says that no row is left. Then the shape is as it was.
+	Truncated bool
+	Table     *Table // from now on
 	// From has for each of the Table's columns the place that it had before, or -1 for a new
 	// one.
 	From []int

@@ -306,6 +306,32 @@ func TestAlterInTheStream(t *testing.T) {
 	}
 }
 
+// TestTruncateInTheStream holds that a TRUNCATE is a segment of its own, and changes no shape.
+func TestTruncateInTheStream(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	rows := []binlog.Event{mapOf(9, "orders"), insertOf(9, 1, 2)}
+	if err := feed(s, append(transactionOf(1, rows...), beginOf(2), queryOf("TRUNCATE orders"))...); err != nil || !s.full() {
+		t.Fatal(err)
+	}
+	before := s.flush()
+	defer before.Release()
+	if _, err := s.advance(t.Context()); err != nil || before.Change != nil || before.End.String() != uuidA+":1" {
+		t.Fatal(err, before)
+	}
+	it := s.flush()
+	if it.Change == nil || !it.Change.Truncated || len(it.Batches) != 0 || it.End.String() != uuidA+":1-2" {
+		t.Errorf("%+v", it)
+	}
+	if err := feed(s, transactionOf(3, rows...)...); err != nil {
+		t.Fatal(err)
+	}
+	after := s.flush()
+	defer after.Release()
+	if after.Rows != 2 || after.Change != nil {
+		t.Errorf("%+v", after)
+	}
+}
+
 func TestAlterThatIsCutOff(t *testing.T) {
 	s := newTestStream(t, MySQL, none, appTable("orders"))
 	if err := feed(s, append(transactionOf(1), beginOf(2), queryOf("ALTER TABLE orders ADD x INT"))...); err != nil {

@@ -42,7 +42,7 @@
 //
 // An ALTER TABLE of a captured table is followed where its text and the shape before it tell what
 // became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to
-// agree with what it gave.
+// agree with what it gave. So is a TRUNCATE.
 //
 // A value is decoded exactly or the stream stops with an error that names the column. The
 // SELECT path and the binlog path give the same value for the same row.

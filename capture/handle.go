@@ -224,6 +224,9 @@ func (s *Stream) onStatement(e binlog.Event, q binlog.Query, sql []byte, st stat
 	if v.altered {
 		return s.onAlter(e, q, sql, v.table)
 	}
+	if v.emptied {
+		return s.onTruncate(v.table)
+	}
 	switch st.Kind {
 	case statement.Insert, statement.Update, statement.Delete, statement.Replace, statement.LoadData:
 		s.segment.Unlogged++

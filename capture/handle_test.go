@@ -119,7 +119,7 @@ func TestEventsAreHandled(t *testing.T) {
 		"map cut off":              {events: transactionOf(1, event(binlog.TypeTableMap, mapOf(9, "orders").Body[:20])), err: binlog.ErrTruncated},
 		"query cut off":            {events: []binlog.Event{beginOf(1), event(binlog.TypeQuery, []byte{1})}, err: binlog.ErrTruncated},
 		"XA cut off":               {events: []binlog.Event{beginOf(1), event(binlog.TypeXAPrepare, []byte{1})}, err: binlog.ErrTruncated},
-		"statement on captured":    {events: []binlog.Event{beginOf(1), queryOf("TRUNCATE orders")}, stop: "TRUNCATE TABLE"},
+		"statement on captured":    {events: []binlog.Event{beginOf(1), queryOf("DROP TABLE orders")}, stop: "DROP TABLE"},
 		"statement in transaction": {events: transactionOf(1, queryOf("UPDATE orders SET x=1")), stop: "UPDATE logged as a statement"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -324,23 +324,23 @@ func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
 		query    binlog.Event
 		stop     bool
 	}{
-		"other case":                {"orders", false, queryOf("TRUNCATE Orders", utf8mb4), false},
-		"other case, folded":        {"orders", true, queryOf("TRUNCATE Orders", utf8mb4), true},
-		"other schema case, folded": {"orders", true, queryOf("TRUNCATE APP.orders", utf8mb4), true},
+		"other case":                {"orders", false, queryOf("DROP TABLE Orders", utf8mb4), false},
+		"other case, folded":        {"orders", true, queryOf("DROP TABLE Orders", utf8mb4), true},
+		"other schema case, folded": {"orders", true, queryOf("DROP TABLE APP.orders", utf8mb4), true},
 		"rename, folded":            {"orders", true, queryOf("RENAME TABLE x TO ORDERS", utf8mb4), true},
 		"database, folded":          {"orders", true, queryOf("DROP DATABASE App", utf8mb4), true},
-		"latin1":                    {"bücher", false, queryOf("TRUNCATE b\xfccher", latin1), true},
-		"latin1, another":           {"bücher", false, queryOf("TRUNCATE b\xe4cher", latin1), false},
-		"UTF-8":                     {"bücher", false, queryOf("TRUNCATE bücher", utf8mb4), true},
-		"UTF-8, another":            {"bücher", false, queryOf("TRUNCATE bäcker", utf8mb4), false},
-		"gbk":                       {"bücher", false, queryOf("TRUNCATE b\xa8\xb9cher", gbk), true},
-		"gbk, another":              {"bücher", false, queryOf("TRUNCATE b\x81\x40cher", gbk), false},
-		"not gbk":                   {"bücher", false, queryOf("TRUNCATE b\x81 cher", gbk), true}, // cannot be told
-		"not gbk, ASCII captured":   {"orders", false, queryOf("TRUNCATE b\x81 cher", gbk), false},
-		"swe7":                      {"bÄcher", false, queryOf("TRUNCATE `b[cher`", swe7), true},
-		"swe7, ASCII captured":      {"orders", false, queryOf("TRUNCATE `b[cher`", swe7), false},
-		"charset not given":         {"bücher", false, queryOf("TRUNCATE b\xfccher"), true},
-		"UTF-8, not given":          {"bücher", false, queryOf("TRUNCATE bäcker"), false},
+		"latin1":                    {"bücher", false, queryOf("DROP TABLE b\xfccher", latin1), true},
+		"latin1, another":           {"bücher", false, queryOf("DROP TABLE b\xe4cher", latin1), false},
+		"UTF-8":                     {"bücher", false, queryOf("DROP TABLE bücher", utf8mb4), true},
+		"UTF-8, another":            {"bücher", false, queryOf("DROP TABLE bäcker", utf8mb4), false},
+		"gbk":                       {"bücher", false, queryOf("DROP TABLE b\xa8\xb9cher", gbk), true},
+		"gbk, another":              {"bücher", false, queryOf("DROP TABLE b\x81\x40cher", gbk), false},
+		"not gbk":                   {"bücher", false, queryOf("DROP TABLE b\x81 cher", gbk), true}, // cannot be told
+		"not gbk, ASCII captured":   {"orders", false, queryOf("DROP TABLE b\x81 cher", gbk), false},
+		"swe7":                      {"bÄcher", false, queryOf("DROP TABLE `b[cher`", swe7), true},
+		"swe7, ASCII captured":      {"orders", false, queryOf("DROP TABLE `b[cher`", swe7), false},
+		"charset not given":         {"bücher", false, queryOf("DROP TABLE b\xfccher"), true},
+		"UTF-8, not given":          {"bücher", false, queryOf("DROP TABLE bäcker"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTestStream(t, MySQL, none, appTable(c.captured))

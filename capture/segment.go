@@ -30,7 +30,7 @@ type Segment struct {
 	// Created names tables that came into being in the last transaction and match what the
 	// user wants. Nothing of them is captured until Stream.Capture is called.
 	Created []Name
-	// Change is what an ALTER TABLE made of a captured table, nil for none. A Segment with one
+	// Change is what an ALTER TABLE or TRUNCATE made of a captured table, nil for none. A Segment with one
 	// holds nothing but its transaction; Batches behind it have the new shape.
 	Change *Change
 	// NoDates counts values that became NULL because they are no date.

@@ -15,6 +15,7 @@ type verdict struct {
 	hint    string
 	created []Name // tables that came into being and are to be captured from now on
 	altered bool   // table's columns may be others from now on: what becomes of them is to be derived
+	emptied bool   // table has no rows from now on
 }
 
 // tableSet answers what the stream needs to know of tables to judge a statement.
@@ -65,6 +66,9 @@ func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 		name := Name{n.Schema, n.Table}
 		if t.captured(name) && s.Kind == statement.AlterTable && s.Certain && len(s.Tables) == 1 {
 			return verdict{table: name, altered: true}
+		}
+		if t.captured(name) && s.Kind == statement.TruncateTable && s.Certain {
+			return verdict{table: name, emptied: true}
 		}
 		if t.captured(name) && !(s.Kind == statement.CreateTable && s.IfNotExists) {
 			return verdict{stop: kind, table: name, hint: loadAnew}
