@@ -351,6 +351,8 @@ func (a *assembly) summary(previous iceberg.Properties) (iceberg.Properties, err
 // operation names what the snapshot does, in the specification's words.
 func (a *assembly) operation() icetable.Operation {
 	switch {
+	case a.delta.truncates():
+		return icetable.OpDelete
 	case a.delta.replaces != nil, a.delta.Empty() && len(a.vectors) > 0:
 		return icetable.OpReplace
 	case len(a.vectors) == 0:

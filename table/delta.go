@@ -40,7 +40,12 @@ type added struct {
 }
 
 // Empty reports that the Delta changes nothing.
-func (d *Delta) Empty() bool { return len(d.files) == 0 && len(d.deletes) == 0 && d.evolves == nil }
+func (d *Delta) Empty() bool {
+	return len(d.files) == 0 && len(d.deletes) == 0 && d.evolves == nil && !d.truncates()
+}
+
+// truncates reports that no row is left.
+func (d *Delta) truncates() bool { return d.replaces != nil && d.replaces.truncates }
 
 // Written is the size of the data files.
 func (d *Delta) Written() (n int64) {

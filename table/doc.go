@@ -50,6 +50,8 @@
 // source by [Table.Evolve] alone, in the commit whose Mark has the ALTER TABLE. Files keep the
 // schema that they were written under, and are read by field id.
 //
+// [Table.Truncate] alone takes rows out without a deletion vector.
+//
 // A rewrite holds as many rows as are live in its inputs, in the order of the inputs and of
 // the rows in them. Where that cannot be, it fails and leaves no file.
 //

@@ -228,6 +228,62 @@ func TestEvolve(t *testing.T) {
 	}
 }
 
+// TestTruncate empties a table in one commit, among rows that come and go.
+func TestTruncate(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	dir := fastDir(t)
+	defer os.RemoveAll(dir)
+	l := newLab(t, dir, intKeyed(), mem)
+	for range 3 {
+		l.put(capture.OpInsert, []any{1, "a", nil, nil}, []any{2, "b", nil, nil}, []any{3, "c", nil, nil})
+		l.put(capture.OpUpdate, []any{2, "B", nil, nil})
+		l.put(capture.OpDelete, []any{3, nil, nil, nil})
+		s := l.table.Survey()
+		late, err := s.Rewrite(context.Background(), paths(s), RewriteOptions{Stem: NewStem(1, s.Epoch)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := l.table.Truncate()
+		if d.Empty() || d.Deleted != 2 {
+			t.Errorf("%d rows are deleted", d.Deleted)
+		}
+		l.epoch++
+		a, err := l.table.Prepare(context.Background(), d, l.mark())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := Swap(context.Background(), l.cfg, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.table.Advance(context.Background(), a, d, h); err != nil {
+			t.Fatal(err)
+		}
+		wantTexts(t, l)
+		if total, deleted := h.Rows(); total != 0 || deleted != 0 || l.table.Stats().Files != 0 {
+			t.Errorf("%d rows, %d deleted, %d files", total, deleted, l.table.Stats().Files)
+		}
+		if h.meta.CurrentSnapshot().Summary.Operation != icetable.OpDelete {
+			t.Errorf("it is a %s", h.meta.CurrentSnapshot().Summary.Operation)
+		}
+		if _, err := l.table.Replace(late); !errors.Is(err, ErrOutdated) {
+			t.Errorf("a rewrite of rows that are gone: %v", err)
+		}
+	}
+	l.put(capture.OpInsert, []any{1, "again", nil, nil})
+	wantTexts(t, l, "1 again (null) (null)")
+	if err := l.table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	l.put(capture.OpUpdate, []any{1, "and again", nil, nil})
+	wantTexts(t, l, "1 and again (null) (null)")
+	if err := l.table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mem.AssertSize(t, 0)
+}
+
 // TestEvolveIsPinned holds that a change lands once: not on a table that has moved on.
 func TestEvolveIsPinned(t *testing.T) {
 	dir := fastDir(t)

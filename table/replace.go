@@ -19,6 +19,8 @@ type replacement struct {
 	moves   []move
 	output  string          // "" where no row is left
 	removed map[string]bool // the data files that go
+	// truncates is set where all files go and nothing comes: then rows do change.
+	truncates bool
 }
 
 // move says where the rows of one removed file are.
