@@ -35,6 +35,18 @@ func (s *fakeServer) alter(name string) {
 	s.alters[len(s.log)] = name
 }
 
+// truncate appends a transaction that empties a table.
+func (s *fakeServer) truncate(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.empties == nil {
+		s.empties = map[int]string{}
+	}
+	s.log = append(s.log, nil)
+	s.visible = len(s.log)
+	s.empties[len(s.log)] = name
+}
+
 // shape gives a table after the first n transactions.
 func (s *fakeServer) shape(name string, n int) *capture.Table {
 	t := *s.tables[name]
@@ -51,12 +63,19 @@ func (s *fakeServer) shape(name string, n int) *capture.Table {
 // holds it or is not captured.
 func (s *fakeServer) altered(n int, g capture.GTID, tables map[string]capture.Capture) (bool, *capture.Change) {
 	name, ok := s.alters[n]
-	if !ok {
+	emptied, truncated := s.empties[n]
+	if !ok && !truncated {
 		return false, nil
+	}
+	if truncated {
+		name = emptied
 	}
 	t, captured := tables[name]
 	if !captured || t.Applied.Contains(g) {
 		return true, nil
+	}
+	if truncated {
+		return true, &capture.Change{GTID: fmt.Sprint(n), Truncated: true, Table: s.shape(name, n)}
 	}
 	b := array.NewInt64Builder(memory.DefaultAllocator)
 	b.Append(int64(n))
@@ -178,6 +197,9 @@ func TestAlter(t *testing.T) {
 						if begun && l.server.random(8) == 0 {
 							l.server.alter(l.names[l.server.random(2)])
 						}
+						if begun && l.server.random(16) == 0 {
+							l.server.truncate(l.names[l.server.random(2)])
+						}
 						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
 					}
 				}()
@@ -203,6 +225,9 @@ func TestAlter(t *testing.T) {
 			for _, name := range l.names {
 				l.checkAltered(name)
 			}
+			l.check()
+			l.checkHistory()
+			l.checkCuts()
 			l.mem.AssertSize(t, 0)
 		})
 	}
@@ -223,7 +248,9 @@ func TestAlterWhileChunksAreRead(t *testing.T) {
 		if left--; left < 0 || !l.begun() {
 			return
 		}
-		l.server.alter("b")
+		if l.server.alter("b"); left == 1 {
+			l.server.truncate("b")
+		}
 		want := l.server.end()
 		for !l.head("b").Mark.Position.Covers(want) {
 			_ = pause(context.Background(), time.Millisecond)
@@ -252,6 +279,8 @@ func TestEveryCatalogFaultOfAlterations(t *testing.T) {
 			for _, name := range []string{"a", "b", "a"} {
 				l.churn(2)
 				l.server.alter(name)
+				l.churn(1)
+				l.server.truncate(name)
 			}
 			l.churn(2)
 			l.faults.calls = nil

@@ -17,7 +17,7 @@ type epoch struct {
 	rows      int              // source changes and loaded rows
 	bytes     int64            // held in memory
 	open      bool             // it ends inside a transaction: no cut
-	altered   bool             // it ends with an ALTER TABLE: nothing may follow in it
+	altered   bool             // it ends with an ALTER TABLE or TRUNCATE: nothing may follow in it
 	shares    map[*member]*share
 }
 
@@ -26,7 +26,7 @@ type share struct {
 	chunks []*capture.Batch // loaded rows, to be folded before the log's
 	log    []*capture.Batch
 	loaded bool            // chunks joined, with rows or without
-	change *capture.Change // of the table's shape, nil for none; then there are no rows
+	change *capture.Change // of the table as a whole, nil for none; then there are no rows
 	// loading tells of a spilled part that the table's load was not complete.
 	loading bool
 	spill   *spill // of a share too large for memory; nil for others

@@ -37,6 +37,7 @@ type fakeServer struct {
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
 	alters  map[int]string         // tables that transactions alter
+	empties map[int]string         // tables that transactions truncate
 	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
@@ -88,7 +89,10 @@ func (s *fakeServer) add(cs ...change) {
 // state gives a table's rows after the first n transactions.
 func (s *fakeServer) state(name string, n int) map[int64]string {
 	out := map[int64]string{}
-	for _, tx := range s.log[:n] {
+	for i, tx := range s.log[:n] {
+		if s.empties[i+1] == name {
+			clear(out)
+		}
 		for _, c := range tx {
 			if c.table != name {
 				continue

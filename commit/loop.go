@@ -360,7 +360,7 @@ func (l *loop) onWork(w work) error {
 			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
 		}
 		if ld.change != nil {
-			l.p.cfg.Logger.Info("table altered", "table", ld.member.Lake.String(), "gtid", ld.change.GTID, "columns", len(ld.change.Table.Columns))
+			l.p.cfg.Logger.Info(map[bool]string{true: "table truncated", false: "table altered"}[ld.change.Truncated], "table", ld.member.Lake.String(), "gtid", ld.change.GTID, "columns", len(ld.change.Table.Columns))
 		}
 		l.logDebris(ld)
 		l.logLanding(w, ld)

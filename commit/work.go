@@ -132,6 +132,9 @@ func (c *committer) build(ctx context.Context, e *epoch, t task) (*table.Delta, 
 	if s.spill != nil {
 		b = s.spill.build
 	}
+	if s.change != nil && s.change.Truncated {
+		return m.table.Truncate(), nil
+	}
 	if s.change != nil {
 		return m.table.Evolve(s.change)
 	}
