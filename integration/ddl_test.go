@@ -147,3 +147,41 @@ func TestAlterWhileLoading(t *testing.T) {
 		p.oracle("duckdb").equal(t, "ddlload.kv", "ddlload.pair")
 	})
 }
+
+// TestTruncate empties a table, among changes of it and of another: with the daemon at hand, while
+// it was killed, while the table is loaded, and twice in a row.
+func TestTruncate(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "trunc")
+		churnTables(t, s, "trunc", 20_000)
+		p := newPipeline(t, s, "trunc.*", settings{"load.chunk_rows": 200, "commit.max_rows": 1000})
+		fill := func(from int) {
+			s.exec(t, fmt.Sprintf("INSERT INTO trunc.kv (id, k, n) VALUES (%d, 'a', 1), (%d, 'b', 2), (%d, 'c', 3)", from, from+1, from+2))
+			s.exec(t, fmt.Sprintf("UPDATE trunc.kv SET n = n + 1 WHERE id = %d", from+1))
+			s.exec(t, fmt.Sprintf("INSERT INTO trunc.pair VALUES (%d, 'x', 'y')", from))
+		}
+		p.start()
+		s.exec(t, "TRUNCATE trunc.kv") // maybe before any of it is loaded, maybe not
+		fill(1_000_000)
+		p.reach()
+		fill(2_000_000)
+		p.reach()
+		s.exec(t, "TRUNCATE TABLE trunc.kv; TRUNCATE trunc.kv")
+		fill(3_000_000)
+		p.reach()
+		p.verifyExact(t)
+		p.kill()
+		s.exec(t, "TRUNCATE trunc.kv")
+		fill(4_000_000)
+		s.exec(t, "ALTER TABLE trunc.kv ADD z INT DEFAULT 1; TRUNCATE trunc.kv; ALTER TABLE trunc.kv ADD y INT DEFAULT 2")
+		fill(5_000_000)
+		p.start()
+		p.reach()
+		p.verifyExact(t)
+		p.stop()
+		p.fsck(t)
+		for _, name := range []string{"duckdb", "pyiceberg", "trino", "spark"} {
+			t.Run(name, func(t *testing.T) { (&oracle{p, startEngine(t, name, p.uri())}).equal(t, "trunc.kv", "trunc.pair") })
+		}
+	})
+}

@@ -29,7 +29,6 @@ func stopCases() []stopCase {
 	return []stopCase{
 		{"alter computed", "ALTER TABLE t ADD extra INT GENERATED ALWAYS AS (id + 1) STORED", []string{"this ALTER TABLE on", "are computed"}, ""},
 		{"alter type", "ALTER TABLE t MODIFY v CHAR(20)", []string{"this ALTER TABLE on", `column \"v\"`, "does not tell what becomes of the rows"}, ""},
-		{"truncate", "TRUNCATE t", []string{"TRUNCATE TABLE on"}, ""},
 		{"drop", "DROP TABLE other, t", []string{"DROP TABLE on"}, ""},
 		{"drop database", "DROP DATABASE stops", []string{"DROP DATABASE on"}, ""},
 		{"rename", "RENAME TABLE t TO elsewhere", []string{"RENAME TABLE on"}, ""},
