@@ -14,6 +14,9 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 	if s.tx.body {
 		return s.stop("ALTER TABLE inside of a transaction", n, loadAnew)
 	}
+	if s.tx.twoPhase {
+		return s.stop("ALTER TABLE in two phases", n, "SET GLOBAL binlog_alter_two_phase = OFF; "+loadAnew)
+	}
 	t := s.tables[n.Schema][n.Table]
 	change, err := t.Table.alter(statement.Alter(sql, s.scanOptions(q)), session{
 		strict: q.SQLMode&binlog.SQLModeStrict != 0, realAsFloat: q.SQLMode&binlog.SQLModeRealAsFloat != 0,

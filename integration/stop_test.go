@@ -33,6 +33,7 @@ func stopCases() []stopCase {
 		{"drop database", "DROP DATABASE stops", []string{"DROP DATABASE on"}, ""},
 		{"rename", "RENAME TABLE t TO elsewhere", []string{"RENAME TABLE on"}, ""},
 		{"alter rename", "/* a comment */ ALTER TABLE t RENAME elsewhere", []string{"ALTER TABLE on"}, ""},
+		{"alter in two phases", "SET SESSION binlog_alter_two_phase = ON; ALTER TABLE t ADD extra INT", []string{"ALTER TABLE in two phases on"}, mariadb118},
 		{"truncate partition", "ALTER TABLE t TRUNCATE PARTITION p0", []string{"TRUNCATE PARTITION"}, ""},
 		{"drop partition", "ALTER TABLE t DROP PARTITION p0", []string{"DROP PARTITION"}, ""},
 		{"exchange partition", "CREATE TABLE ex LIKE t; ALTER TABLE ex REMOVE PARTITIONING; ALTER TABLE t EXCHANGE PARTITION p0 WITH TABLE ex", []string{"PARTITION on"}, ""},

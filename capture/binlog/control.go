@@ -20,6 +20,9 @@ type GTID struct {
 	Standalone  bool // one statement, no terminating event
 	PreparedXA  bool // the group prepares an XA transaction
 	CompletedXA bool // the group commits or rolls back a prepared one
+	// TwoPhaseAlter says that the statement is the beginning or the end of an ALTER TABLE that is
+	// logged twice.
+	TwoPhaseAlter bool
 }
 
 // ParseGTID parses the body of a GTID event of MySQL.
@@ -117,13 +120,21 @@ func (g *GTID) readTagged(c *cursor) bool {
 
 // ParseMariaDBGTID parses the body of a GTID event of MariaDB.
 func ParseMariaDBGTID(body []byte) (GTID, error) {
-	const standalone, prepared, completed = 0x01, 0x40, 0x80
+	const standalone, grouped, prepared, completed = 0x01, 0x02, 0x40, 0x80
+	const startAlter, commitAlter, rollbackAlter = 0x02, 0x04, 0x08
 	c := cursor{b: body}
 	g := GTID{Number: c.u64(), Domain: c.u32()}
 	flags := c.u8()
 	g.Standalone = flags&standalone != 0
 	g.PreparedXA = flags&prepared != 0
 	g.CompletedXA = flags&completed != 0
+	extra := 0 // where the further flags are: behind the commit id
+	if flags&grouped != 0 {
+		extra = 8
+	}
+	if flags&(prepared|completed) == 0 && len(c.b) > extra {
+		g.TwoPhaseAlter = c.b[extra]&(startAlter|commitAlter|rollbackAlter) != 0
+	}
 	return g, c.err
 }
 

@@ -81,6 +81,26 @@ func TestParseMariaDBGTID(t *testing.T) {
 	}
 }
 
+func TestParseMariaDBGTIDOfAlter(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags byte
+		rest  []byte
+		want  bool
+	}{
+		"start":             {0x01, []byte{0x02, 0, 0, 0, 0, 0}, true},
+		"commit":            {0x01, append([]byte{0x04}, le(12, 8)...), true},
+		"in a group":        {0x03, append(le(9, 8), 0x02), true},
+		"a group's id":      {0x03, append(le(2, 8), 0), false},
+		"none":              {0x01, make([]byte, 6), false},
+		"nothing behind it": {0x01, nil, false},
+	} {
+		g, err := ParseMariaDBGTID(join(le(1, 8), le(0, 4), []byte{c.flags}, c.rest))
+		if err != nil || g.TwoPhaseAlter != c.want {
+			t.Errorf("%s: %+v, %v", name, g, err)
+		}
+	}
+}
+
 func TestParseGTIDTaggedReadsRecordedEvents(t *testing.T) {
 	plain, err := ParseGTID(recordedBodies(t, TypeGTID)[0])
 	if err != nil {
