@@ -165,8 +165,11 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 	case c.Kind == statement.RenameColumn:
 		out.Name = c.To
 	default:
-		if c.Definition.Generated {
+		switch {
+		case c.Definition.Generated:
 			return out, notTold("the values of %q are computed", c.Name)
+		case rounds(c.Definition):
+			return out, notTold("the values of %q are rounded", c.Name)
 		}
 		var err error
 		if out.Column, err = x.session.column(c.To, c.Definition, &old); err != nil {
@@ -184,9 +187,19 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 		}
 	}
 	if x.old.IsKey(i) {
+		if x.old.KeyName == statement.Primary {
+			out.Nullable = false // whatever is said
+		}
 		return out, x.keepsKey(old, out.Column)
 	}
 	return out, nil
+}
+
+// rounds reports a floating type with a number of digits, to which the server rounds values.
+func rounds(d statement.Definition) bool {
+	floating := session{}
+	var c Column
+	return len(d.Sizes) == 2 && c.numeric(d, floating) && (c.Type == TypeFloat || c.Type == TypeDouble)
 }
 
 // keepsKey refuses changes of a key column after which values could be told apart by other
@@ -194,6 +207,9 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 func (x *altering) keepsKey(old, now Column) error {
 	if now.Type != old.Type && !(isInteger(old.Type) && isInteger(now.Type)) {
 		return fmt.Errorf("column %q is part of what identifies rows, and becomes %s", old.Name, now.SQLType())
+	}
+	if now.Nullable && !old.Nullable {
+		return fmt.Errorf("column %q is part of what identifies rows, and may be NULL", old.Name)
 	}
 	if why := ambiguous(now); why != "" {
 		return fmt.Errorf("column %q is part of what identifies rows, and %s cannot%s", old.Name, now.SQLType(), why)
@@ -246,6 +262,8 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 		return out, notTold("the values of %q are computed", c.Name)
 	case d.AutoValue:
 		return out, notTold("the server numbers the rows in %q", c.Name)
+	case rounds(d) && d.Default.Kind > statement.NullValue:
+		return out, notTold("the default of %q is rounded", c.Name)
 	}
 	var err error
 	if out.Column, err = x.session.column(c.Name, d, nil); err == nil {

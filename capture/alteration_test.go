@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"cdcd/capture/binlog"
 	"cdcd/capture/statement"
 	"pgregory.net/rapid"
 )
@@ -116,6 +115,8 @@ func TestAlterations(t *testing.T) {
 		"MODIFY a TEXT":                                           "1: a to a TEXT CHARACTER SET utf8mb4 2",
 		"MODIFY c VARCHAR(10)":                                    "11: c to c VARCHAR CHARACTER SET utf8mb4 40",
 		"MODIFY id BIGINT NOT NULL":                               "0: id to id BIGINT 0",
+		"MODIFY id BIGINT AUTO_INCREMENT":                         "0: id to id BIGINT 0",
+		"ADD z FLOAT(5,2)":                                        "14: new z FLOAT",
 		"MODIFY n BIGINT":                                         "3: n to n BIGINT 0",
 		"MODIFY n SMALLINT":                                       "3: n to n SMALLINT 0",
 		"MODIFY u BIGINT":                                         "4: u to u BIGINT 0",
@@ -192,6 +193,9 @@ func TestAlterationsThatCannotBeFollowed(t *testing.T) {
 		"MODIFY n SMALLINT":                               loose,
 		"MODIFY n INT NOT NULL":                           loose,
 		"MODIFY a VARCHAR(20)":                            loose,
+		"MODIFY f FLOAT(5,2)":                             strictSession(),
+		"ADD z DOUBLE(5,2) DEFAULT 1.234":                 strictSession(),
+		"ADD z VARCHAR(9) DEFAULT 'é'":                    loose,
 		"DROP PARTITION p":                                strictSession(),
 		"ENGINE = BLACKHOLE":                              strictSession(),
 		"FROBNICATE":                                      strictSession(),
@@ -202,6 +206,28 @@ func TestAlterationsThatCannotBeFollowed(t *testing.T) {
 	}
 	if _, err := alterable().alter(statement.Alter([]byte("ALTER IGNORE TABLE t ADD UNIQUE (a)"), statement.Options{}), strictSession()); !errors.Is(err, errNotTold) {
 		t.Errorf("IGNORE: %v", err)
+	}
+}
+
+// TestKeysOfUniqueIndexes holds what a key that is not the primary one may become.
+func TestKeysOfUniqueIndexes(t *testing.T) {
+	table := alterable()
+	table.KeyName = "byid"
+	for clauses, want := range map[string]bool{
+		"MODIFY id BIGINT NOT NULL":                  true,
+		"MODIFY id BIGINT":                           false,
+		"DROP INDEX byid":                            false,
+		"DROP PRIMARY KEY":                           true,
+		"RENAME INDEX ById TO other":                 true,
+		"RENAME INDEX byid TO x, ADD INDEX byid (a)": true,
+	} {
+		if _, err := table.alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), strictSession()); (err == nil) != want {
+			t.Errorf("%s: %v", clauses, err)
+		}
+	}
+	table.KeyName = "" // of a table that was created when it was not recorded
+	if _, err := table.alter(statement.Alter([]byte("DROP INDEX any ON t"), statement.Options{DefaultSchema: "s"}), strictSession()); err == nil {
+		t.Error("an index goes that may be what identifies rows")
 	}
 }
 
@@ -273,103 +299,4 @@ func TestAlterationsKeepColumns(t *testing.T) {
 			t.Fatalf("%v: %v", clauses, c.From)
 		}
 	})
-}
-
-// TestAlterInTheStream holds that an ALTER TABLE is a segment of its own, between those of the
-// shapes before and after it.
-func TestAlterInTheStream(t *testing.T) {
-	s := newTestStream(t, MySQL, none, appTable("orders"))
-	rows := []binlog.Event{mapOf(9, "orders"), insertOf(9, 1, 2)}
-	if err := feed(s, append(transactionOf(1, rows...), beginOf(2), queryOf("ALTER TABLE orders ADD x INT DEFAULT 7"))...); err != nil {
-		t.Fatal(err)
-	}
-	if !s.full() {
-		t.Fatal("what is before it is not handed over")
-	}
-	before := s.flush()
-	defer before.Release()
-	if before.Open || before.Change != nil || before.Rows != 2 || before.End.String() != uuidA+":1" {
-		t.Errorf("before it: %+v", before)
-	}
-	if full, err := s.advance(t.Context()); err != nil || !full {
-		t.Fatal(full, err)
-	}
-	change := s.flush()
-	defer change.Release()
-	if change.Change == nil || len(change.Batches) != 0 || change.Transactions != 1 || change.End.String() != uuidA+":1-2" || change.Change.GTID != uuidA+":2" {
-		t.Errorf("it: %+v", change)
-	}
-	err := feed(s, transactionOf(3, rows...)...) // of the shape before
-	var stop *Stop
-	if !errors.As(err, &stop) || !errors.Is(err, errChanged) || stop.Table != "app.orders" || stop.GTID != uuidA+":3" {
-		t.Errorf("rows of another shape than it gave: %v", err)
-	}
-}
-
-// TestTruncateInTheStream holds that a TRUNCATE is a segment of its own, and changes no shape.
-func TestTruncateInTheStream(t *testing.T) {
-	s := newTestStream(t, MySQL, none, appTable("orders"))
-	rows := []binlog.Event{mapOf(9, "orders"), insertOf(9, 1, 2)}
-	if err := feed(s, append(transactionOf(1, rows...), beginOf(2), queryOf("TRUNCATE orders"))...); err != nil || !s.full() {
-		t.Fatal(err)
-	}
-	before := s.flush()
-	defer before.Release()
-	if _, err := s.advance(t.Context()); err != nil || before.Change != nil || before.End.String() != uuidA+":1" {
-		t.Fatal(err, before)
-	}
-	it := s.flush()
-	if it.Change == nil || !it.Change.Truncated || len(it.Batches) != 0 || it.End.String() != uuidA+":1-2" {
-		t.Errorf("%+v", it)
-	}
-	if err := feed(s, transactionOf(3, rows...)...); err != nil {
-		t.Fatal(err)
-	}
-	after := s.flush()
-	defer after.Release()
-	if after.Rows != 2 || after.Change != nil {
-		t.Errorf("%+v", after)
-	}
-}
-
-func TestAlterThatIsCutOff(t *testing.T) {
-	s := newTestStream(t, MySQL, none, appTable("orders"))
-	if err := feed(s, append(transactionOf(1), beginOf(2), queryOf("ALTER TABLE orders ADD x INT"))...); err != nil {
-		t.Fatal(err)
-	}
-	s.disconnect()
-	segment := s.flush()
-	defer segment.Release()
-	if segment.End.String() != uuidA+":1" || segment.Change != nil || s.altering != nil {
-		t.Errorf("%+v", segment)
-	}
-	if len(s.tables["app"]["orders"].Table.Columns) != 1 {
-		t.Error("the table is altered already")
-	}
-}
-
-// TestAlterIsNotAppliedTwice holds that a table whose position has the ALTER TABLE passes it.
-func TestAlterIsNotAppliedTwice(t *testing.T) {
-	s := newTestStream(t, MySQL, none)
-	c := appTable("orders")
-	c.Applied = EmptyPosition(MySQL)
-	for n := range uint64(2) {
-		begin := newTransaction(MySQL)
-		g, err := parseGTID(beginOf(n + 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := begin.begin(GTID{SID: g.SID, Number: g.Number}, g, time.Time{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Applied.Add(begin.gtid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Capture(c); err != nil {
-		t.Fatal(err)
-	}
-	if err := feed(s, append(transactionOf(1), beginOf(2), queryOf("ALTER TABLE orders ADD x INT"))...); err != nil || s.altering != nil {
-		t.Errorf("%v, %+v", err, s.altering)
-	}
 }

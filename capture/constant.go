@@ -121,6 +121,9 @@ func (s session) constant(c Column, d statement.Default) ([]byte, error) {
 		}
 		return text, nil
 	case TypeChar, TypeVarchar, TypeText, TypeEnum, TypeSet:
+		if !s.strict && asciiPrefix(text) < len(text) { // the table's character set may lack it
+			return nil, unknown
+		}
 		return textText(c, d)
 	}
 	return nil, unknown

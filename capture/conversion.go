@@ -30,7 +30,7 @@ func (s session) convertible(old, now Column, named bool) error {
 		}
 	case old.isText() && now.isText():
 		return s.convertibleText(old, now, named)
-	case old.Type == TypeJSON && now.Type == TypeText && now.Size == 4 && now.Charset == "utf8mb4":
+	case old.Type == TypeJSON && now.Type == TypeText && now.Size == 4 && now.Charset == "utf8mb4" && (named || s.strict):
 	case old.isBytes() && now.isBytes():
 		if now.Type == TypeBinary && (old.Type != TypeBinary || now.Size != old.Size) || now.capacity() < old.capacity() {
 			return changed()
