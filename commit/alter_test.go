@@ -262,9 +262,35 @@ func TestAlterWhileChunksAreRead(t *testing.T) {
 	l.mustRun()
 	l.checkAltered("b")
 	l.checkHistory()
-	if left >= 0 || len(l.server.shape("b", len(l.server.log)).Columns) != 5 {
+	if left >= 0 || len(l.server.shape("b", len(l.server.log)).Columns) != 6 {
 		t.Errorf("not altered while chunks were read")
 	}
+}
+
+// TestAlterWhileAdopted alters a new table while it is taken in: what is recorded is its shape at
+// the position at which it begins.
+func TestAlterWhileAdopted(t *testing.T) {
+	l := newLab(t, 2, "a")
+	l.churn(5)
+	l.mustRun()
+	l.server.tables["b"] = fakeTable("b")
+	l.server.created[len(l.server.log)+1] = []capture.Name{{Schema: "shop", Table: "b"}}
+	l.server.add(change{"b", 1, value("first")})
+	left := 3
+	l.server.described = func() {
+		if left--; left >= 0 {
+			l.server.alter("b")
+			l.server.add(change{"b", int64(10 + left), value("between")})
+		}
+	}
+	l.mustRun()
+	l.names = append(l.names, "b")
+	l.mustRun()
+	if left >= 0 {
+		t.Error("it was not adopted")
+	}
+	l.checkAltered("b")
+	l.check()
 }
 
 // TestEveryCatalogFaultOfAlterations fails every call to the catalog of a run that meets

@@ -44,6 +44,8 @@ type fakeServer struct {
 	histories []int // where the log was reset or set back: transactions behind have other times
 	fits      int   // rows of a chunk; 0: any number
 
+	described func() // is called when a table has been described; nil: is not
+
 	reading func() // is called by a reader that has read and not handed over yet; nil: is not
 
 	failure    error // ends the stream before transaction failAt+1
@@ -139,6 +141,9 @@ func (s *fakeServer) Executed(context.Context) (capture.Position, error) {
 }
 
 func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, error) {
+	if s.described != nil {
+		defer s.described()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tables[n.Table] == nil {

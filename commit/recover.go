@@ -335,11 +335,10 @@ func (p *Pipeline) follow(ctx context.Context, m *member, h *table.Head) error {
 // for a table that is gone again or cannot be replicated; the latter is refused loudly, but
 // stops nothing: no row of it is in the lake.
 func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.Position) (*member, error) {
-	position, err := p.cfg.Source.Position(ctx, &delivered)
-	if err != nil {
+	source, position, ok, err := p.describe(ctx, n, delivered)
+	if errors.As(err, new(notDescribed)) {
 		return nil, err
 	}
-	source, ok, err := p.cfg.Source.Member(ctx, n)
 	if err == nil && ok {
 		err = source.Lake.Check()
 	}
@@ -368,4 +367,33 @@ func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.
 	}
 	p.cfg.Logger.Info("table added", "table", m.Lake.String(), "source", n.String())
 	return m, nil
+}
+
+// describeTries bounds how often a table that came into being is described while it is altered.
+const describeTries = 20
+
+// notDescribed is an error that is not about the table.
+type notDescribed struct{ error }
+
+// Unwrap gives the error.
+func (e notDescribed) Unwrap() error { return e.error }
+
+// describe gives a source table with a position at which it had that shape: what is altered
+// later is met in the log, and nothing twice.
+func (p *Pipeline) describe(ctx context.Context, n capture.Name, delivered capture.Position) (m Member, at capture.Position, ok bool, err error) {
+	m, ok, err = p.cfg.Source.Member(ctx, n)
+	for range describeTries {
+		if err != nil || !ok {
+			return m, at, ok, err
+		}
+		if at, err = p.cfg.Source.Position(ctx, &delivered); err != nil {
+			return m, at, false, notDescribed{err}
+		}
+		was := m
+		m, ok, err = p.cfg.Source.Member(ctx, n)
+		if err == nil && ok && m.Source.SameTable(was.Source) {
+			return m, at, true, nil
+		}
+	}
+	return m, at, false, notDescribed{fmt.Errorf("%s does not come to rest while it is described", n)}
 }
