@@ -175,11 +175,15 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 		if out.Column, err = x.session.column(c.To, c.Definition, &old); err != nil {
 			return out, fmt.Errorf("column %q: %w", c.Name, err)
 		}
+		out.Default = x.session.described(out.Column, c.Definition)
 		if err := x.session.convertible(old, out.Column, c.Definition.Charset != ""); err != nil {
 			return out, fmt.Errorf("column %q: %w", c.Name, err)
 		}
 	}
 	for _, k := range x.clauses {
+		if k.Kind == statement.Redefault && strings.EqualFold(k.Name, old.Name) {
+			out.Default = nil
+		}
 		if k.Kind == statement.Convert && out.Charset != "" && (c == nil || c.Kind == statement.RenameColumn) {
 			if err := x.session.convert(&out.Column, k.Charset); err != nil {
 				return out, fmt.Errorf("column %q: %w", old.Name, err)
@@ -189,6 +193,9 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 	if x.old.IsKey(i) {
 		if x.old.KeyName == statement.Primary {
 			out.Nullable = false // whatever is said
+		}
+		if out.Default != nil && out.Default.Null {
+			out.Default = nil
 		}
 		return out, x.keepsKey(old, out.Column)
 	}
@@ -267,6 +274,7 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 	}
 	var err error
 	if out.Column, err = x.session.column(c.Name, d, nil); err == nil {
+		out.Default = x.session.described(out.Column, d)
 		out.initial, err = x.session.initial(out.Column, d)
 	}
 	if err != nil {
@@ -277,13 +285,13 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 
 // change puts the new shape together.
 func (x *altering) change() (*Change, error) {
-	t := &Table{Name: x.old.Name, KeyName: x.key}
+	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described}
 	c := &Change{Table: t}
 	same := x.key == x.old.KeyName && len(x.columns) == len(x.old.Columns)
 	for i, column := range x.columns {
 		t.Columns = append(t.Columns, column.Column)
 		c.From, c.Initial = append(c.From, column.from), append(c.Initial, column.initial)
-		same = same && column.from == i && column.Column.equal(x.old.Columns[i]) && column.Nullable == x.old.Columns[i].Nullable
+		same = same && column.from == i && column.Column.same(x.old.Columns[i])
 	}
 	if same {
 		return nil, nil
@@ -295,6 +303,12 @@ func (x *altering) change() (*Change, error) {
 		return nil, errors.New("what identifies rows is gone")
 	}
 	return c, x.fits(t)
+}
+
+// same reports that nothing that is recorded of two columns differs.
+func (c Column) same(d Column) bool {
+	defaults := c.Default == d.Default || c.Default != nil && d.Default != nil && *c.Default == *d.Default
+	return c.equal(d) && c.Nullable == d.Nullable && c.Generated == d.Generated && defaults
 }
 
 // fits checks that the lake can hold the new shape in the place of the old one.

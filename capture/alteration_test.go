@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func TestAlterations(t *testing.T) {
 		"MODIFY n SMALLINT":                                       "3: n to n SMALLINT 0",
 		"MODIFY u BIGINT":                                         "4: u to u BIGINT 0",
 		"MODIFY n INT(9) NOT NULL":                                "3: n to n INT 0",
-		"MODIFY n INT(9)":                                         "the same",
+		"MODIFY n INT(9)":                                         "",
 		"MODIFY f DOUBLE":                                         "5: f to f DOUBLE 0",
 		"MODIFY d DECIMAL(12,2)":                                  "6: d to d DECIMAL(12,2) 0",
 		"MODIFY e ENUM('y','x','z')":                              "7: e to e ENUM CHARACTER SET utf8mb4 0",
@@ -228,6 +229,41 @@ func TestKeysOfUniqueIndexes(t *testing.T) {
 	table.KeyName = "" // of a table that was created when it was not recorded
 	if _, err := table.alter(statement.Alter([]byte("DROP INDEX any ON t"), statement.Options{DefaultSchema: "s"}), strictSession()); err == nil {
 		t.Error("an index goes that may be what identifies rows")
+	}
+}
+
+// TestDefaultsOfAlteredColumns holds what rows are taken to have that are logged without a column,
+// behind an ALTER TABLE.
+func TestDefaultsOfAlteredColumns(t *testing.T) {
+	for clauses, want := range map[string]struct {
+		column string
+		is     *Default
+	}{
+		"ADD z INT":                                  {"z", &Default{Null: true}},
+		"ADD z INT NOT NULL":                         {"z", nil},
+		"ADD z INT DEFAULT 7":                        {"z", &Default{Text: "7"}},
+		"ADD z VARCHAR(9) NOT NULL DEFAULT 'a'":      {"z", &Default{Text: "a"}},
+		"ADD z TIMESTAMP DEFAULT CURRENT_TIMESTAMP":  {"z", nil},
+		"MODIFY n INT DEFAULT 8":                     {"n", &Default{Text: "8"}},
+		"MODIFY n INT NOT NULL":                      {"n", nil},
+		"MODIFY id BIGINT":                           {"id", nil},
+		"RENAME COLUMN n TO z":                       {"z", &Default{Text: "5"}},
+		"ALTER n SET DEFAULT 9":                      {"n", nil},
+		"ALTER COLUMN n DROP DEFAULT, ADD INDEX (n)": {"n", nil},
+		"ADD z INT, ALTER u DROP DEFAULT":            {"n", &Default{Text: "5"}},
+	} {
+		old := alterable()
+		old.Described, old.Columns[3].Default = true, &Default{Text: "5"}
+		c, err := old.alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), strictSession())
+		if err != nil || c == nil || !c.Table.Described {
+			t.Errorf("%s: %v, %v", clauses, c, err)
+			continue
+		}
+		for _, column := range c.Table.Columns {
+			if column.Name == want.column && !reflect.DeepEqual(column.Default, want.is) {
+				t.Errorf("%s: the default of %s is %+v", clauses, column.Name, column.Default)
+			}
+		}
 	}
 }
 

@@ -35,6 +35,25 @@ func (s session) initial(c Column, d statement.Definition) (arrow.Array, error) 
 	return s.parse(c, text)
 }
 
+// described gives a column's default as a row that is logged without the column was inserted
+// with it; nil where that is not known.
+func (s session) described(c Column, d statement.Definition) *Default {
+	switch {
+	case d.AutoValue || d.Generated || rounds(d):
+		return nil
+	case d.Default.Kind == statement.NullValue,
+		d.Default.Kind == statement.NoDefault && c.Nullable && (c.Type != TypeTimestamp || d.Null == statement.NullAllowed):
+		return &Default{Null: true}
+	case d.Default.Kind == statement.NoDefault || d.Default.Kind == statement.Now:
+		return nil
+	}
+	text, err := s.constant(c, d.Default)
+	if err != nil {
+		return nil
+	}
+	return exactDefault(c, string(text))
+}
+
 // implicit gives the value for a column without default that may not be NULL.
 func (s session) implicit(c Column) (arrow.Array, error) {
 	switch c.Type {

@@ -15,6 +15,7 @@ const (
 	DropKey                        // the index Name goes; PRIMARY stands for the primary key
 	RenameKey                      // the index Name becomes To
 	Convert                        // all texts are converted to Charset
+	Redefault                      // Name gets another default for rows to come, or none
 	Beyond                         // rows or columns change in a way that is not told: Name says by what
 )
 
@@ -125,7 +126,7 @@ func (p *parser) clause() {
 	case p.accept("RENAME"):
 		p.renameClause()
 	case p.accept("ALTER"):
-		p.skipClause() // a default for rows to come, whether an index is seen, a check is made
+		p.alterClause()
 	case p.accept("CONVERT"):
 		p.convertClause()
 	case p.accept("ORDER"):
@@ -324,6 +325,18 @@ func (p *parser) renameClause() {
 	default:
 		p.beyond("RENAME")
 	}
+}
+
+// alterClause reads behind ALTER: a default for rows to come, whether a column or an index is
+// seen, whether a check is made.
+func (p *parser) alterClause() {
+	if !p.oneOf("INDEX", "KEY", "CHECK", "CONSTRAINT") {
+		p.accept("COLUMN")
+		p.accept("IF")
+		p.accept("EXISTS")
+		p.add(Clause{Kind: Redefault, Name: p.column(), Tolerant: true})
+	}
+	p.skipClause()
 }
 
 // convertClause reads behind CONVERT.

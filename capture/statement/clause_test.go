@@ -24,7 +24,7 @@ func described(a Alteration) string {
 }
 
 func describedClause(c Clause) string {
-	s := []string{"add", "drop", "rename", "change", "dropkey", "renamekey", "convert", "beyond"}[c.Kind]
+	s := []string{"add", "drop", "rename", "change", "dropkey", "renamekey", "convert", "redefault", "beyond"}[c.Kind]
 	for _, part := range []string{c.Name, c.To, c.Charset} {
 		if part != "" {
 			s += " " + part
@@ -145,7 +145,7 @@ func alterCases() [][2]string {
 		{"RENAME INDEX a TO b, RENAME KEY c TO d", "renamekey a b; renamekey c d"},
 		{"RENAME TO u", "beyond RENAME"},
 		{"RENAME AS d.u, ADD a INT", "beyond RENAME; add a INT"},
-		{"ALTER a SET DEFAULT 7, ALTER COLUMN b DROP DEFAULT, ALTER INDEX i INVISIBLE, ALTER COLUMN c SET DEFAULT (uuid(), 1)", ""},
+		{"ALTER a SET DEFAULT 7, ALTER COLUMN b DROP DEFAULT, ALTER INDEX i INVISIBLE, ALTER COLUMN c SET DEFAULT (uuid(), 1)", "redefault a tolerant; redefault b tolerant; redefault c tolerant"},
 		{"CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci", "convert utf8mb4"},
 		{"CONVERT TO CHARSET DEFAULT", "convert"},
 		{"DEFAULT CHARACTER SET = latin1 COLLATE latin1_bin", ""},
