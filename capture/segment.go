@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"strings"
 	"time"
 
 	"cdcd/capture/binlog"
@@ -67,4 +68,11 @@ func (s *Segment) Release() {
 	for _, b := range s.Batches {
 		b.Release()
 	}
+}
+
+func compareNames(a, b Name) int {
+	if c := strings.Compare(a.Schema, b.Schema); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Table, b.Table)
 }

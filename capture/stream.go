@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -370,13 +369,6 @@ func (s *Stream) holds(t *capturedTable) bool {
 		t.skipped, t.skip = s.tx.gtid, t.Applied.Contains(s.tx.gtid)
 	}
 	return t.skip
-}
-
-func compareNames(a, b Name) int {
-	if c := strings.Compare(a.Schema, b.Schema); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Table, b.Table)
 }
 
 // gtidText names the open transaction for messages.

@@ -380,9 +380,6 @@ func (l *loop) logLanding(w work, ld landing) {
 		"snapshot_id", ld.member.table.Head().Snapshot, "position", ld.mark.Position.String(), "dur_ms", ld.took.Milliseconds())
 }
 
-// fractional gives milliseconds: most commits take few of them.
-func fractional(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 // release gives all batches back that no commit has taken.
 func (l *loop) release() {
 	l.epoch.release()

@@ -134,3 +134,6 @@ func pause(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
+
+// fractional gives milliseconds: most commits take few of them.
+func fractional(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
