@@ -19,7 +19,7 @@ func (s *Stream) handle(e binlog.Event) error {
 		return s.onGTID(e)
 	case binlog.TypeTableMap:
 		return s.onTableMap(e)
-	case binlog.TypeQuery:
+	case binlog.TypeQuery, binlog.TypeQueryCompressed:
 		return s.onQuery(e)
 	case binlog.TypeXID:
 		return s.onCommit(e)
@@ -49,8 +49,6 @@ func (s *Stream) onOther(e binlog.Event) error {
 		return s.stop("an INCIDENT event (the server lost part of its log)", Name{}, "load the tables anew under other names (tables[].target)")
 	case binlog.TypeExecuteLoadQuery:
 		return s.stop("LOAD DATA logged as a statement", Name{}, "SET GLOBAL binlog_format = 'ROW' and end the sessions that override it")
-	case binlog.TypeQueryCompressed:
-		return s.stop("a compressed statement", Name{}, "SET GLOBAL log_bin_compress = OFF")
 	}
 	if e.Ignorable() {
 		return nil
@@ -148,8 +146,12 @@ func (s *Stream) onRows(e binlog.Event) error {
 		return s.protocolError(e, fmt.Errorf("rows of table id %d, which was not announced", id))
 	}
 	table := p.buffer.table.Name
+	e, err = s.inflater.Inflate(e) // not before: what was kept stays as small as it was sent
+	if err != nil {
+		return decodeStop(s.gtidText(), table.String(), err)
+	}
 	if _, known := binlog.RowEvent(e.Type); !known {
-		return s.stop(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = '' (MySQL), log_bin_compress = OFF (MariaDB)")
+		return s.stop(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = ''")
 	}
 	if !s.tx.body {
 		return s.protocolError(e, errNotOpen)
@@ -189,7 +191,11 @@ func (s *Stream) onCommit(e binlog.Event) error {
 // onQuery handles a statement in the log: the brackets of transactions, and what is logged
 // as text.
 func (s *Stream) onQuery(e binlog.Event) error {
-	q, err := binlog.ParseQuery(e.Body)
+	plain, err := s.inflater.Inflate(e)
+	if err != nil {
+		return s.protocolError(e, err)
+	}
+	q, err := binlog.ParseQuery(plain.Body)
 	if err != nil {
 		return s.protocolError(e, err)
 	}

@@ -176,7 +176,7 @@ func (p *preflight) checkLog() error {
 		return err
 	}
 	if p.Server.Flavor == MariaDB {
-		return errors.Join(p.warnOfImage(), p.require(requirement{"log_bin_compress", "OFF", "OFF"}))
+		return p.warnOfImage()
 	}
 	return p.require(requirement{"binlog_row_value_options", "", "''"})
 }

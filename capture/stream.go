@@ -70,10 +70,11 @@ type Stream struct {
 	newest  Witness // of the transactions that were delivered
 	untold  string  // the Witnesses that the last connection had no answer to
 
-	dump    *binlog.Dump
-	payload *binlog.Payload
-	inside  bool           // events come from payload
-	replay  []binlog.Event // that were kept and are handled before any other
+	dump     *binlog.Dump
+	payload  *binlog.Payload
+	inside   bool // events come from payload
+	inflater binlog.Inflater
+	replay   []binlog.Event // that were kept and are handled before any other
 	// repeatsTo is up to which number of a domain the server sends again what is applied, and
 	// repeated that it is sending such a transaction.
 	repeatsTo map[uint32]uint64

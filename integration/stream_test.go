@@ -4,8 +4,11 @@ package integration
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -173,4 +176,53 @@ func newestLog(t *testing.T, s *server) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// TestCompressedEvents streams events that MariaDB compressed one by one: of small and large
+// rows, of statements, and of an XA transaction, which are kept through a kill.
+func TestCompressedEvents(t *testing.T) {
+	t.Parallel()
+	s := ownServer(t, mariadb118, "--log-bin-compress=ON", "--log-bin-compress-min-len=10", "--max-allowed-packet=64M")
+	s.schema(t, "compressed")
+	churnTables(t, s, "compressed", 1000)
+	s.exec(t, "USE compressed; CREATE TABLE blobs (id INT PRIMARY KEY, v LONGBLOB, w LONGTEXT); CREATE TABLE out_of_it (id INT PRIMARY KEY, v LONGTEXT)")
+	p := newPipeline(t, s, "compressed.*", settings{"tables": []any{map[string]any{"include": "compressed.*", "exclude": []any{"compressed.out_of_it"}}}})
+	p.start()
+	p.reach()
+	c := startChurn(t, s, "compressed", 3000, uint64(time.Now().UnixNano()))
+	s.exec(t, `USE compressed; INSERT INTO blobs VALUES (1, REPEAT('x', 20000000), ''), (2, '', REPEAT('é', 9)), (3, RANDOM_BYTES(1024), REPEAT('yü', 500000)), (4, NULL, NULL);
+		INSERT INTO out_of_it VALUES (1, REPEAT('x', 100000)); ALTER TABLE out_of_it ADD COLUMN n INT COMMENT 'to be compressed, compressed, compressed, compressed';
+		CREATE TABLE later (id INT PRIMARY KEY, v TEXT) COMMENT 'to be compressed, compressed, compressed, compressed, compressed, compressed';
+		INSERT INTO later SELECT seq, REPEAT(seq, 40) FROM seq_1_to_500; UPDATE out_of_it SET v = REPEAT('z', 50000)`)
+	prepareXA(t, s, "kept", "UPDATE compressed.blobs SET v = REPEAT('kept', 100000) WHERE id = 2", "DELETE FROM compressed.blobs WHERE id = 4", "INSERT INTO compressed.out_of_it (id, v) VALUES (2, REPEAT('y', 1000))")
+	c.busyFor(t, 100)
+	p.kill()
+	p.start()
+	s.exec(t, "UPDATE compressed.blobs SET w = CONCAT(w, REPEAT('w', 100)) WHERE id IN (1, 3); DELETE FROM compressed.later WHERE id % 2; UPDATE compressed.later SET id = -id, v = REPEAT('-', 200) WHERE id % 3 = 0")
+	completeXA(t, s, "COMMIT", "kept")
+	c.busyFor(t, 100)
+	c.stop(t)
+	p.reach()
+	p.oracle("duckdb").equal(t, "compressed.kv", "compressed.pair", "compressed.blobs", "compressed.later")
+	p.verify()
+	log, err := os.ReadFile(filepath.Join(s.data(), "binlog.000001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := eventTypes(log)
+	for _, kind := range []byte{165, 166, 167, 168, 2, 23} { // compressed statements, inserts, updates, deletes; and others
+		if kinds[kind] == 0 {
+			t.Errorf("the server wrote no event of type %d: %v", kind, kinds)
+		}
+	}
+}
+
+// eventTypes counts the events of a log file by their type.
+func eventTypes(log []byte) map[byte]int {
+	const magic, kind, size = 4, 4, 9
+	kinds := map[byte]int{}
+	for log = log[magic:]; len(log) > 0; log = log[binary.LittleEndian.Uint32(log[size:]):] {
+		kinds[log[kind]]++
+	}
+	return kinds
 }

@@ -70,6 +70,7 @@ func (t Type) String() string {
 		TypeExecuteLoadQuery: "EXECUTE_LOAD_QUERY", TypeBeginLoadQuery: "BEGIN_LOAD_QUERY", TypeIntVar: "INTVAR",
 		TypeRand: "RAND", TypeUserVar: "USER_VAR", TypeQueryCompressed: "QUERY_COMPRESSED", TypeStartEncryption: "START_ENCRYPTION",
 		TypeWriteRowsZV1: "WRITE_ROWS_COMPRESSED", TypeUpdateRowsZV1: "UPDATE_ROWS_COMPRESSED", TypeDeleteRowsZV1: "DELETE_ROWS_COMPRESSED",
+		TypeWriteRowsZ: "WRITE_ROWS_COMPRESSED_V2", TypeUpdateRowsZ: "UPDATE_ROWS_COMPRESSED_V2", TypeDeleteRowsZ: "DELETE_ROWS_COMPRESSED_V2",
 	}
 	if n, ok := names[t]; ok {
 		return n

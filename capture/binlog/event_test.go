@@ -55,7 +55,7 @@ func recorded(t testing.TB, name string) [][]byte {
 	return out
 }
 
-var recordings = []string{"mysql97.binlog", "mariadb118.binlog"}
+var recordings = []string{"mysql97.binlog", "mariadb118.binlog", "mariadb118-compressed.binlog"}
 
 // recordedBodies gives the bodies of all events of one type.
 func recordedBodies(t testing.TB, of ...Type) [][]byte {

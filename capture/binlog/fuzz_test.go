@@ -139,6 +139,33 @@ func FuzzPayload(f *testing.F) {
 	})
 }
 
+func FuzzInflate(f *testing.F) {
+	for typ := TypeQueryCompressed; typ <= TypeDeleteRowsZV1; typ++ {
+		for _, body := range recordedBodies(f, typ) {
+			f.Add(byte(typ), body)
+		}
+	}
+	f.Add(byte(TypeWriteRowsZ), join(rowsHeadV2, deflated(f, []byte("rows"), 1)))
+	f.Add(byte(TypeDeleteRowsZ), join(rowsHeadV2, deflated(f, make([]byte, 1<<20), 4)))
+	f.Fuzz(func(t *testing.T, typ byte, body []byte) {
+		var e Event
+		var err error
+		const expands, base = 16, 4 << 20 // zlib makes up to a thousand bytes of one, and the buffer is replaced as it grows
+		spends(t, expands*len(body), base, func() { e, err = new(Inflater).Inflate(Event{Type: Type(typ), Body: body}) })
+		if plain, ok := Compressed(Type(typ)); err != nil || !ok || e.Type != plain {
+			if err == nil && (ok || !bytes.Equal(e.Body, body)) {
+				t.Errorf("%v became %v", Type(typ), e.Type)
+			}
+			return
+		}
+		was, err := lastPart(Event{Type: e.Type, Body: body})
+		is, errIs := lastPart(e)
+		if err != nil || errIs != nil || !bytes.Equal(body[:len(body)-len(was)], e.Body[:len(e.Body)-len(is)]) {
+			t.Errorf("%v, %v: it begins with %x, and inflated with %x", err, errIs, body[:len(body)-len(was)], e.Body[:len(e.Body)-len(is)])
+		}
+	})
+}
+
 // FuzzDump feeds the packet reader and the event cutter, in pieces of any size.
 func FuzzDump(f *testing.F) {
 	for _, name := range recordings {

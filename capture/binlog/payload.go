@@ -101,7 +101,8 @@ func (p *Payload) Next() (Event, error) {
 	if size < headerSize || size > maxEventSize {
 		return Event{}, fmt.Errorf("compressed transaction: event of %d bytes", size)
 	}
-	if err := p.readBody(size); err != nil {
+	var err error
+	if p.buf, err = fill(p.stream, p.buf, size); err != nil {
 		return Event{}, fmt.Errorf("compressed transaction: %w", err)
 	}
 	if Type(p.buf[4]) == TypeTransactionPayload { // its content would be read from under its own events
@@ -110,19 +111,17 @@ func (p *Payload) Next() (Event, error) {
 	return parseHeader(p.buf)
 }
 
-// readBody extends buf to the whole event. It grows as bytes arrive: a damaged size must
+// fill extends buf to size bytes, out of stream. It grows as bytes arrive: a damaged size must
 // not allocate what the stream does not hold.
-func (p *Payload) readBody(size int) error {
+func fill(stream io.Reader, buf []byte, size int) ([]byte, error) {
 	const step = 1 << 20
-	for have := headerSize; have < size; {
-		n := min(size-have, max(step, have))
-		p.buf = grow(p.buf, have+n)
-		if _, err := io.ReadFull(p.stream, p.buf[have:]); err != nil {
-			return cutOff(err)
+	for have := len(buf); have < size; have = len(buf) {
+		buf = grow(buf, have+min(size-have, max(step, have)))
+		if _, err := io.ReadFull(stream, buf[have:]); err != nil {
+			return buf, cutOff(err)
 		}
-		have += n
 	}
-	return nil
+	return buf, nil
 }
 
 // cutOff keeps an end of the content from being taken for the connection's.

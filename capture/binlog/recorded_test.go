@@ -45,7 +45,8 @@ func TestRecordedLogsReadAsBefore(t *testing.T) {
 // describe tells what the parsers read out of e.
 func describe(t *testing.T, e Event, mariadb bool) string {
 	t.Helper()
-	text, err := "", error(nil)
+	text := ""
+	e, err := new(Inflater).Inflate(e)
 	switch e.Type {
 	case TypeGTID, TypeGTIDTagged, TypeMariaDBGTID:
 		text, err = describeGTID(e)

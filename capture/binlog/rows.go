@@ -35,13 +35,13 @@ func RowEvent(t Type) (kind RowKind, ok bool) {
 	return 0, false
 }
 
-// AnyRowEvent reports whether t carries rows in any form, also those not understood.
+// AnyRowEvent reports whether t carries rows in any form, also compressed and those not
+// understood.
 func AnyRowEvent(t Type) bool {
-	if _, ok := RowEvent(t); ok {
-		return true
+	if plain, ok := Compressed(t); ok {
+		t = plain
 	}
-	switch t {
-	case TypePartialUpdateRows, TypeWriteRowsZV1, TypeUpdateRowsZV1, TypeDeleteRowsZV1, TypeWriteRowsZ, TypeUpdateRowsZ, TypeDeleteRowsZ:
+	if _, ok := RowEvent(t); ok || t == TypePartialUpdateRows {
 		return true
 	}
 	return t >= 20 && t <= 22 // MySQL 5.1 pre-releases

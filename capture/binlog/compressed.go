@@ -1,0 +1,119 @@
+package binlog
+
+import (
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Inflater reads the events that MariaDB writes with log_bin_compress: a QUERY or row event
+// whose last part, the statement or the row images, is compressed. Use one for many events.
+type Inflater struct {
+	source bytes.Reader
+	stream io.ReadCloser // also a zlib.Resetter
+	buf    []byte
+}
+
+// Compressed gives the type of the event that one of type t stands for, where t is one of
+// MariaDB's compressed events.
+func Compressed(t Type) (plain Type, ok bool) {
+	switch t {
+	case TypeQueryCompressed:
+		return TypeQuery, true
+	case TypeWriteRowsZV1, TypeUpdateRowsZV1, TypeDeleteRowsZV1:
+		return t - TypeWriteRowsZV1 + TypeWriteRowsV1, true
+	case TypeWriteRowsZ, TypeUpdateRowsZ, TypeDeleteRowsZ:
+		return t - TypeWriteRowsZ + TypeWriteRowsV2, true
+	}
+	return 0, false
+}
+
+// Inflate gives the event that the compressed event e stands for, valid until the next call;
+// any other event as it is.
+func (z *Inflater) Inflate(e Event) (Event, error) {
+	plain, ok := Compressed(e.Type)
+	if !ok {
+		return e, nil
+	}
+	tail, err := lastPart(Event{Type: plain, Body: e.Body})
+	if err != nil {
+		return Event{}, err
+	}
+	if cap(z.buf) > keepBufferSize {
+		z.buf = nil // gives the memory of a huge event back
+	}
+	z.buf = append(z.buf[:0], e.Body[:len(e.Body)-len(tail)]...)
+	if err := z.inflate(tail); err != nil {
+		return Event{}, fmt.Errorf("compressed event: %w", err)
+	}
+	e.Type, e.Body = plain, z.buf
+	return e, nil
+}
+
+// lastPart is what MariaDB compresses of an event.
+func lastPart(e Event) ([]byte, error) {
+	if e.Type == TypeQuery {
+		q, err := ParseQuery(e.Body)
+		return q.SQL, err
+	}
+	r, err := ParseRows(e)
+	return r.Images, err
+}
+
+// What is compressed begins with a byte: a set bit, three of the method, zero for zlib, and
+// in the lowest three how many bytes of the true length follow, big-endian.
+const (
+	inflatedZlib   = 0x80
+	inflatedLength = 0x07
+)
+
+// inflate appends to buf what src holds.
+func (z *Inflater) inflate(src []byte) error {
+	c := cursor{b: src}
+	head := c.u8()
+	if n := head & inflatedLength; c.err != nil || head&^inflatedLength != inflatedZlib || n == 0 || n > 4 {
+		return fmt.Errorf("unknown method %#x", head)
+	}
+	size := 0
+	for _, b := range c.take(int(head & inflatedLength)) {
+		size = size<<8 | int(b)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	if len(z.buf)+size > maxEventSize {
+		return fmt.Errorf("event larger than %d bytes", maxEventSize)
+	}
+	if err := z.reset(c.b); err != nil {
+		return cutOff(err)
+	}
+	var err error
+	if z.buf, err = fill(z.stream, z.buf, len(z.buf)+size); err != nil {
+		return err
+	}
+	return z.end()
+}
+
+func (z *Inflater) reset(src []byte) (err error) {
+	z.source.Reset(src)
+	if z.stream == nil {
+		z.stream, err = zlib.NewReader(&z.source)
+		return err
+	}
+	return z.stream.(zlib.Resetter).Reset(&z.source, nil)
+}
+
+// end checks that the content ends here, and its checksum, which is read behind it.
+func (z *Inflater) end() error {
+	var more [1]byte
+	n, err := io.ReadFull(z.stream, more[:])
+	switch {
+	case n > 0 || z.source.Len() > 0 && errors.Is(err, io.EOF):
+		return errors.New("content longer than it says")
+	case errors.Is(err, io.EOF):
+		return nil
+	}
+	return cutOff(err)
+}

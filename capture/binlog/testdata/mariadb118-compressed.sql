@@ -1,0 +1,17 @@
+SET time_zone='+00:00', sql_mode='', timestamp=1700000000.123456;
+SET GLOBAL log_bin_compress=ON, log_bin_compress_min_len=10;
+DROP DATABASE IF EXISTS z;
+CREATE DATABASE z;
+FLUSH BINARY LOGS;
+CREATE TABLE z.t (id INT PRIMARY KEY, v VARCHAR(200) CHARACTER SET latin1) COMMENT 'to be compressed, compressed, compressed, compressed';
+INSERT INTO z.t VALUES (1, REPEAT('a', 100)), (2, 'b'), (3, REPEAT('c', 100));
+INSERT INTO z.t VALUES (4, '');
+UPDATE z.t SET v = REPEAT('d', 150) WHERE id < 3;
+XA START 'a';
+UPDATE z.t SET id = id + 10;
+DELETE FROM z.t WHERE id > 12;
+XA END 'a';
+XA PREPARE 'a';
+XA COMMIT 'a';
+DELETE FROM z.t WHERE id = 12;
+FLUSH BINARY LOGS;
