@@ -153,15 +153,31 @@ func (b *rowBuffer) notePartial(p Partial) {
 // seal marks all rows as belonging to whole transactions.
 func (b *rowBuffer) seal() { b.sealed, b.sealedNoDates = len(b.ops), b.noDates }
 
+// rowMark is how far a rowBuffer was filled.
+type rowMark struct {
+	rows    int
+	noDates int64
+}
+
+// mark gives how far the buffer is filled.
+func (b *rowBuffer) mark() rowMark { return rowMark{len(b.ops), b.noDates} }
+
 // drop removes the rows behind the seal, and any half row.
-func (b *rowBuffer) drop() {
+func (b *rowBuffer) drop() { b.dropTo(rowMark{b.sealed, b.sealedNoDates}) }
+
+// dropTo removes the rows behind a mark, which is not before the seal, and any half row.
+func (b *rowBuffer) dropTo(m rowMark) {
 	for i := range b.columns {
-		b.columns[i].truncate(b.sealed)
+		b.columns[i].truncate(m.rows)
 		b.columns[i].rewind()
 	}
-	b.ops, b.noDates = b.ops[:b.sealed], b.sealedNoDates
-	for n := len(b.partial); n > 0 && b.partial[n-1].To > b.sealed; n-- {
-		b.partial = b.partial[:n-1] // runs do not reach over a transaction's end
+	b.ops, b.noDates = b.ops[:m.rows], m.noDates
+	for n := len(b.partial); n > 0 && b.partial[n-1].To > m.rows; n-- {
+		if last := &b.partial[n-1]; last.From < m.rows {
+			last.To = m.rows
+			return
+		}
+		b.partial = b.partial[:n-1]
 	}
 }
 

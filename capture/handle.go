@@ -208,11 +208,13 @@ func (s *Stream) onQuery(e binlog.Event) error {
 	case statement.Commit:
 		return s.onCommit(e)
 	case statement.Rollback:
-		if s.tx.rows > 0 || s.sent || len(s.tx.kept.events) > 0 {
-			return s.stop("ROLLBACK of logged rows", Name{}, "")
-		}
-		return s.onCommit(e)
-	case statement.Savepoint, statement.XAEnd, statement.XAPrepare:
+		return s.onRollback(e)
+	case statement.Savepoint:
+		s.setSavepoint(st.Savepoint)
+		return nil
+	case statement.RollbackTo:
+		return s.rollBackTo(st.Savepoint)
+	case statement.XAEnd, statement.XAPrepare:
 		return nil
 	case statement.XACommit, statement.XARollback:
 		return s.onXAComplete(e, st)

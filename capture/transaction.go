@@ -18,8 +18,10 @@ type transaction struct {
 	stamp     time.Time // when it was committed where it began; zero: not known, or MariaDB
 	rows      int       // captured source rows so far
 	twoPhase  bool      // it is a part of an ALTER TABLE that is logged twice
-	content   bool      // it has rows of any table, or a statement
-	xid       string    // of an XA transaction on MySQL, and of one that is completed; "" for others
+	// savepoints are those that were set, the newest last.
+	savepoints []savepoint
+	content    bool   // it has rows of any table, or a statement
+	xid        string // of an XA transaction on MySQL, and of one that is completed; "" for others
 	// keeping tells that whether the changes happen is not known yet: they are kept in kept.
 	keeping bool
 	kept    kept
@@ -53,6 +55,7 @@ func (t *transaction) begin(g GTID, e binlog.GTID, at time.Time) error {
 		t.committed = at
 	}
 	t.rows, t.content, t.xid, t.twoPhase = 0, false, "", e.TwoPhaseAlter
+	t.savepoints = nil
 	t.body = t.flavor == MariaDB && !e.Standalone
 	t.overflown = false
 	if e.PreparedXA {

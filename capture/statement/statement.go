@@ -12,10 +12,11 @@ const (
 	// or the shape of Tables in a way that no event shows.
 	Unknown Kind = iota
 
-	Begin     // Begin is BEGIN and START TRANSACTION.
-	Commit    // Commit is COMMIT.
-	Rollback  // Rollback is ROLLBACK of the whole transaction.
-	Savepoint // Savepoint sets a savepoint, releases one or rolls back to one.
+	Begin      // Begin is BEGIN and START TRANSACTION.
+	Commit     // Commit is COMMIT.
+	Rollback   // Rollback is ROLLBACK of the whole transaction.
+	Savepoint  // Savepoint sets a savepoint.
+	RollbackTo // RollbackTo is ROLLBACK TO SAVEPOINT.
 
 	XAStart    // XAStart is XA START and XA BEGIN.
 	XAEnd      // XAEnd is XA END.
@@ -53,7 +54,7 @@ const (
 func (k Kind) String() string {
 	names := [kinds]string{
 		Unknown: "unknown", Harmless: "harmless",
-		Begin: "BEGIN", Commit: "COMMIT", Rollback: "ROLLBACK", Savepoint: "SAVEPOINT",
+		Begin: "BEGIN", Commit: "COMMIT", Rollback: "ROLLBACK", Savepoint: "SAVEPOINT", RollbackTo: "ROLLBACK TO SAVEPOINT",
 		XAStart: "XA START", XAEnd: "XA END", XAPrepare: "XA PREPARE",
 		XACommit: "XA COMMIT", XARollback: "XA ROLLBACK",
 		CreateTable: "CREATE TABLE", AlterTable: "ALTER TABLE", DropTable: "DROP TABLE",
@@ -104,6 +105,8 @@ type Statement struct {
 	// upper-case hexadecimal and formatID in decimal, joined by commas. Both
 	// XA COMMIT 'ab' and XA COMMIT X'6162',X'',1 give "6162,,1".
 	XID string
+	// Savepoint is the name in Savepoint and RollbackTo.
+	Savepoint string
 	// IfNotExists is set for a CREATE TABLE that leaves an existing table alone.
 	IfNotExists bool
 	// Temporary is set for CREATE and DROP TEMPORARY TABLE.

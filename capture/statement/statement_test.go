@@ -96,7 +96,7 @@ func TestKindString(t *testing.T) {
 	cases := map[Kind]string{
 		Unknown: "unknown", Begin: "BEGIN", Savepoint: "SAVEPOINT", XACommit: "XA COMMIT",
 		AlterTable: "ALTER TABLE", DropDatabase: "DROP DATABASE", LoadData: "LOAD DATA",
-		Do: "DO", Harmless: "harmless", kinds: "Kind(27)", 255: "Kind(255)",
+		Do: "DO", Harmless: "harmless", kinds: "Kind(28)", 255: "Kind(255)",
 	}
 	for k, want := range cases {
 		if got := k.String(); got != want {

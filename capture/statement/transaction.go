@@ -24,9 +24,10 @@ func (p *parser) transaction() {
 			p.unknown()
 			return
 		}
-		p.savepoint()
+		p.savepoint(Harmless)
+		p.out.Savepoint = ""
 	case p.accept("SAVEPOINT"):
-		p.savepoint()
+		p.savepoint(Savepoint)
 	}
 }
 
@@ -57,16 +58,17 @@ func (p *parser) rollback() {
 	p.acceptAll("WORK", "AND", "NO", "CHAIN", "RELEASE")
 	if p.accept("TO") {
 		p.accept("SAVEPOINT")
-		p.savepoint()
+		p.savepoint(RollbackTo)
 		return
 	}
 	p.out.Kind = Rollback
 	p.end()
 }
 
-func (p *parser) savepoint() {
-	p.out.Kind = Savepoint
-	if _, ok := p.identifier(); !ok {
+func (p *parser) savepoint(kind Kind) {
+	name, ok := p.identifier()
+	p.out.Kind, p.out.Savepoint = kind, name
+	if !ok {
 		p.doubt()
 	}
 	p.end()

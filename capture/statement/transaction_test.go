@@ -16,14 +16,18 @@ func transactionsCases() []scanCase {
 		{"COMMIT t", mysql(), doubtful(Commit)},
 		{"ROLLBACK", mysql(), sure(Rollback)},
 		{"ROLLBACK WORK AND CHAIN", mysql(), sure(Rollback)},
-		{"ROLLBACK TO x", mysql(), sure(Savepoint)},
-		{"ROLLBACK WORK TO SAVEPOINT `x y`", mysql(), sure(Savepoint)},
-		{"SAVEPOINT x", mysql(), sure(Savepoint)},
-		{"SAVEPOINT `a``b`;", mysql(), sure(Savepoint)},
-		{"RELEASE SAVEPOINT x", mysql(), sure(Savepoint)},
+		{"ROLLBACK TO x", mysql(), savepoint(RollbackTo, "x")},
+		{"ROLLBACK WORK TO SAVEPOINT `x y`", mysql(), savepoint(RollbackTo, "x y")},
+		{"SAVEPOINT x", mysql(), savepoint(Savepoint, "x")},
+		{"SAVEPOINT `a``b`;", mysql(), savepoint(Savepoint, "a`b")},
+		{"RELEASE SAVEPOINT x", mysql(), sure(Harmless)},
 		{"SAVEPOINT", mysql(), doubtful(Savepoint)},
 		{"RELEASE x", mysql(), doubtful(Unknown)},
 	}
+}
+
+func savepoint(k Kind, name string) Statement {
+	return Statement{Kind: k, Savepoint: name, Certain: true}
 }
 
 func xaCases() []scanCase {
