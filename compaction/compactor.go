@@ -34,7 +34,9 @@ type CompactorConfig struct {
 }
 
 const (
-	// lookEvery is how often it is looked for tables that have changed.
+	// idleFor is how long nothing is done once there was nothing to do.
+	idleFor = 500 * time.Millisecond
+	// lookEvery is how often a large rewrite looks for small ones. Each of those is a commit.
 	lookEvery = time.Second
 	// retryAfter is how long a table is left alone after a rewrite of it has failed.
 	retryAfter = time.Minute
@@ -106,7 +108,7 @@ func (c *Compactor) Run(ctx context.Context) {
 			worked = worked || did
 		}
 		if !worked {
-			_ = c.cfg.Clock.Sleep(ctx, lookEvery) // the loop looks at ctx
+			_ = c.cfg.Clock.Sleep(ctx, idleFor) // the loop looks at ctx
 		}
 	}
 }
