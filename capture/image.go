@@ -123,10 +123,12 @@ func judgeMariaDB(t *Table, m *imageShape) error {
 		return fmt.Errorf("%w: the table was created by a version that did not note which columns are generated", errUntold)
 	}
 	for i, c := range t.Columns {
-		switch {
-		case c.Generated && !bitSet(m.after, i):
+		if c.Generated && !bitSet(m.after, i) {
 			return fmt.Errorf("column %q: %w: it is generated, and MariaDB does not log it", c.Name, errUntold)
-		case t.IsKey(i) && (bitSet(m.after, i) || c.Default != nil):
+		}
+	}
+	for _, i := range t.Key {
+		if c := t.Columns[i]; bitSet(m.after, i) || c.Default != nil {
 			return fmt.Errorf("column %q: %w: MariaDB logs a REPLACE that meets a row like this, without the columns that became their defaults", c.Name, errUntold)
 		}
 	}
