@@ -208,6 +208,10 @@ func (p Position) Passed() Position {
 	return p.Union(*p.passed)
 }
 
+// Prepared describes the XA transactions that p's stream went past and that are not completed, for
+// people; empty for none. The server has to keep its log from the first of them.
+func (p Position) Prepared() string { return p.Missing(p.Passed()) }
+
 // Reaches reports that p has all changes that can be seen where q is executed.
 func (p Position) Reaches(q Position) bool { return p.Passed().Covers(q) }
 

@@ -261,9 +261,9 @@ func TestMariaDBResumesBehindWhatIsThere(t *testing.T) {
 // TestPositionsReachWhatIsPrepared has a stream go past two prepared transactions, of which one
 // is completed.
 func TestPositionsReachWhatIsPrepared(t *testing.T) {
-	for f, c := range map[Flavor]struct{ begin, all, open, end string }{
-		MySQL:   {uuidA + ":1-5", uuidA + ":1-9", uuidA + ":1-5:7-9", uuidA + ":1-9"},
-		MariaDB: {"0-1-5", "0-1-9", "0-1-9!6", "0-1-9"},
+	for f, c := range map[Flavor]struct{ begin, all, open, end, prepared string }{
+		MySQL:   {uuidA + ":1-5", uuidA + ":1-9", uuidA + ":1-5:7-9", uuidA + ":1-9", uuidA + ":6"},
+		MariaDB: {"0-1-5", "0-1-9", "0-1-9!6", "0-1-9", "0-1-6"},
 	} {
 		p, all := mustPosition(t, f, c.begin), mustPosition(t, f, c.all)
 		step := func(do func(GTID) error, n uint64, reaches bool) {
@@ -282,12 +282,12 @@ func TestPositionsReachWhatIsPrepared(t *testing.T) {
 		step(p.Add, 8, false)
 		step(p.Add, 9, true)
 		step(p.Add, 7, true)
-		if p.String() != c.open {
-			t.Errorf("it is %s", p)
+		if p.String() != c.open || p.Prepared() != c.prepared {
+			t.Errorf("it is %s, prepared %s", p, p.Prepared())
 		}
 		step(p.Pass, 6, true) // again, after a reconnect
 		step(p.Add, 6, true)
-		if p.String() != c.end || p.passed != nil {
+		if p.String() != c.end || p.passed != nil || p.Prepared() != "" {
 			t.Errorf("it is %s", p)
 		}
 	}

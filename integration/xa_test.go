@@ -101,7 +101,7 @@ func TestPreparedTransactions(t *testing.T) {
 				p.reach()
 				p.oracle("duckdb").equal(t, "xa.a", "xa.b")
 			}
-			if st, err := p.status(); err != nil || st.Committed == st.Reached {
+			if st, err := p.status(); err != nil || st.Committed == st.Reached || p.number(t, "cdcd_prepared_waiting") != 1 {
 				t.Errorf("with %d transactions prepared, it has committed %s and reached %s, %v", len(open), st.Committed, st.Reached, err)
 			}
 			p.verify()
@@ -113,7 +113,7 @@ func TestPreparedTransactions(t *testing.T) {
 			p.reach()
 			p.oracle("duckdb").equal(t, "xa.a", "xa.b")
 			p.exact(0)
-			if st, err := p.status(); err != nil || st.Committed != st.Reached {
+			if st, err := p.status(); err != nil || st.Committed != st.Reached || p.number(t, "cdcd_prepared_waiting") != 0 {
 				t.Errorf("with none prepared, it has committed %s and reached %s, %v", st.Committed, st.Reached, err)
 			}
 			p.stop()

@@ -88,6 +88,11 @@ func (k sink) status(s commit.Status) {
 	k.counter("cdcd_epochs_total", "Epochs committed.", c.Epochs)
 	k.gauge("cdcd_buffer_bytes", "Memory of changes of the epoch that is collected.", float64(s.CollectedBytes))
 	k.gauge("cdcd_fence", "The fence number of this daemon.", float64(s.Fence))
+	waiting := 0.0
+	if s.Finished.Prepared() != "" {
+		waiting = 1
+	}
+	k.gauge("cdcd_prepared_waiting", "1 where an XA transaction is prepared and not completed.", waiting)
 	k.gauge("cdcd_refused_tables", "Tables that came into being and cannot be replicated.", float64(len(s.Refused)))
 	k.histogram("cdcd_commit_duration_seconds", "Time to commit an epoch.", c.CommitDuration)
 	for i, t := range s.Tables {

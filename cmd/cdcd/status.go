@@ -47,6 +47,9 @@ func printStatus(out io.Writer, r statusReport) error {
 	if r.Committed != "" {
 		fmt.Fprintf(out, "position %s\n", r.Committed)
 	}
+	if r.Prepared != "" {
+		fmt.Fprintf(out, "prepared %s, by XA and not completed: the source has to keep its log from there on\n", r.Prepared)
+	}
 	if l := r.Load; l != nil {
 		fmt.Fprintf(out, "loading  %s of about %s rows, %d %%, %s rows/s", humanize.Comma(l.Rows), humanize.Comma(l.Estimate), l.Percent, humanize.Comma(l.PerSecond))
 		if l.Left != "" {

@@ -38,6 +38,8 @@ type statusReport struct {
 	// Reached is Committed with the XA transactions that are prepared and not completed: all that
 	// can be seen where it is executed is in the lake.
 	Reached string `json:"reached,omitempty"`
+	// Prepared are the GTIDs of those.
+	Prepared string `json:"prepared,omitempty"`
 	// CommittedTime is when the source committed the newest change that this process brought
 	// into the lake.
 	CommittedTime time.Time      `json:"committed_time,omitzero"`
@@ -144,6 +146,7 @@ func (v *view) report(pipeline string) statusReport {
 	}
 	r.State, r.At = "streaming", s.At
 	r.Delivered, r.Committed, r.Reached = s.Delivered.String(), s.Finished.String(), s.Finished.Passed().String()
+	r.Prepared = s.Finished.Prepared()
 	r.CommittedTime = s.CommittedTime
 	r.Cut, r.Epoch, r.Fence, r.LagMS = s.Cut.Number, s.Epoch, s.Fence, s.Lag().Milliseconds()
 	r.Collected = collected{s.CollectedRows, s.CollectedBytes}
