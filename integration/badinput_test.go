@@ -66,7 +66,7 @@ func TestOtherPipelinesWarehouse(t *testing.T) {
 func TestNoDate(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) {
 		s.schema(t, "nodate")
-		s.exec(t, "SET SESSION sql_mode = ''; USE nodate; CREATE TABLE a (id INT PRIMARY KEY, d DATE); CREATE TABLE b LIKE a; INSERT INTO a VALUES (1, '0000-00-00')")
+		s.exec(t, "SET SESSION sql_mode = ''; USE nodate; CREATE TABLE a (id INT PRIMARY KEY, d DATE); CREATE TABLE b LIKE a; INSERT INTO a VALUES (1, '0000-00-00'); SET sql_mode = DEFAULT")
 		p := newPipeline(t, s, "nodate.*", nil)
 		f := p.run("run", "--until", "now")
 		if f.code != 78 {
@@ -76,7 +76,7 @@ func TestNoDate(t *testing.T) {
 		p.set(settings{"types.zero_date": "null"})
 		p.catchUp()
 		p.set(settings{"types.zero_date": "error"})
-		s.exec(t, "SET SESSION sql_mode = ''; INSERT INTO nodate.b VALUES (1, '2026-02-03'), (2, '2026-00-03')")
+		s.exec(t, "SET SESSION sql_mode = ''; INSERT INTO nodate.b VALUES (1, '2026-02-03'), (2, '2026-00-03'); SET sql_mode = DEFAULT")
 		f = p.run("run", "--until", "now")
 		if f.code != 78 {
 			t.Errorf("exit %d", f.code)

@@ -52,7 +52,7 @@ func TestAlter(t *testing.T) {
 			if i == len(all)/2 {
 				p.kill()
 			}
-			s.exec(t, "ALTER TABLE ddl.t "+a)
+			s.exec(t, "SET sql_mode = DEFAULT; ALTER TABLE ddl.t "+a) // texts beyond ASCII are followed in strict mode only
 			if strings.Contains(a, "CHANGE id pk") {
 				rows.key = "pk"
 			}

@@ -60,7 +60,7 @@ func TestDrawnTypes(t *testing.T) {
 // way.
 func drawSQL(t *testing.T, s *server, statements []string) {
 	t.Helper()
-	s.exec(t, "USE drawn; SET NAMES utf8mb4, sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'; "+strings.Join(statements, "; "))
+	s.exec(t, "USE drawn; SET NAMES utf8mb4, sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'; "+strings.Join(statements, "; ")+"; SET NAMES utf8mb4, sql_mode = DEFAULT, time_zone = DEFAULT")
 }
 
 func createDrawn(i int, columns []drawnColumn) string {
