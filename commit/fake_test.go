@@ -74,6 +74,13 @@ func fakeTable(name string) *capture.Table {
 }
 
 func (s *fakeServer) member(name string) Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.locked(name)
+}
+
+// locked is member for those who hold the lock.
+func (s *fakeServer) locked(name string) Member {
 	return Member{
 		Source: table.Source{Table: *s.shape(name, len(s.log))},
 		Lake:   table.Name{Namespace: "shop", Table: name}, Rows: 10, RowBytes: 20,
@@ -152,7 +159,7 @@ func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, er
 	if n.Table == "refused" {
 		return Member{}, true, capture.ErrNoKey
 	}
-	return s.member(n.Table), true, nil
+	return s.locked(n.Table), true, nil
 }
 
 func (s *fakeServer) Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (Stream, error) {

@@ -64,6 +64,14 @@ func (m *member) tables(cfg table.Config) table.Config {
 	return cfg
 }
 
+// name is the source table's. The loaders may ask, too.
+func (m *member) name() capture.Name {
+	if t := m.now.Load(); t != nil {
+		return t.Name
+	}
+	return m.Member.name()
+}
+
 // take makes a shape the member's.
 func (m *member) take(t capture.Table) {
 	m.Source.Table = t
