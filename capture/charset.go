@@ -47,9 +47,13 @@ func readUTF8(dst *growable, src []byte) error {
 // are copied.
 func transcode(dst *growable, src []byte, c *charset.Charset) error {
 	for len(src) > 0 {
-		if n := asciiPrefix(src); n > 0 && c.ASCII() {
-			dst.appendBytes(src[:n])
-			src = src[n:]
+		ascii := 0
+		if c.ASCII() { // where bytes below 128 are something else, all that follow may be such
+			ascii = asciiPrefix(src)
+		}
+		if ascii > 0 {
+			dst.appendBytes(src[:ascii])
+			src = src[ascii:]
 			continue
 		}
 		r, n := c.Rune(src)
