@@ -1,12 +1,10 @@
 package capture
 
 import (
-	"bytes"
-	"compress/flate"
-	"compress/zlib"
 	"errors"
 	"fmt"
-	"io"
+
+	"cdcd/capture/binlog"
 )
 
 // A value of MariaDB's COMPRESSED columns that is not empty begins with a byte: the method in
@@ -23,7 +21,8 @@ var errNotCompressed = errors.New("a value that is not compressed as its column 
 
 // uncompressed gives read what a compressed value holds.
 func uncompressed(read textReader) textReader {
-	var scratch bytes.Buffer
+	var content binlog.Deflated
+	var scratch []byte
 	return func(dst *growable, src []byte) error {
 		if len(src) == 0 {
 			return read(dst, nil)
@@ -32,43 +31,29 @@ func uncompressed(read textReader) textReader {
 		case methodNone:
 			return read(dst, src[1:])
 		case methodZlib:
-			scratch.Reset()
-			if err := inflate(&scratch, head, src[1:]); err != nil {
+			var err error
+			if scratch, err = inflate(&content, scratch[:0], head, src[1:]); err != nil {
 				return err
 			}
-			return read(dst, scratch.Bytes())
+			return read(dst, scratch)
 		}
 		return fmt.Errorf("%w: method %d", errNotCompressed, src[0]>>4)
 	}
 }
 
 // inflate appends what src holds, and checks that it is as long as it says.
-func inflate(dst *bytes.Buffer, head byte, src []byte) error {
+func inflate(content *binlog.Deflated, dst []byte, head byte, src []byte) ([]byte, error) {
 	n := int(head & lengthOfSize)
 	if len(src) < n || n > 4 {
-		return errNotCompressed
+		return dst, errNotCompressed
 	}
-	size := int64(0)
+	size := 0
 	for _, b := range src[:n] {
-		size = size<<8 | int64(b)
+		size = size<<8 | int(b)
 	}
-	from, err := inflater(head, src[n:])
+	dst, err := content.Append(dst, src[n:], size, head&withoutZlib != 0)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotCompressed, err)
+		return dst, fmt.Errorf("%w: %w", errNotCompressed, err)
 	}
-	got, err := io.Copy(dst, io.LimitReader(from, size+1))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotCompressed, err)
-	}
-	if got != size {
-		return fmt.Errorf("%w: another length", errNotCompressed)
-	}
-	return from.Close()
-}
-
-func inflater(head byte, src []byte) (io.ReadCloser, error) {
-	if head&withoutZlib != 0 {
-		return flate.NewReader(bytes.NewReader(src)), nil
-	}
-	return zlib.NewReader(bytes.NewReader(src))
+	return dst, nil
 }

@@ -73,3 +73,21 @@ func FuzzCompressed(f *testing.F) {
 		_ = uncompressed(readBytes)(&dst, stored)
 	})
 }
+
+// TestCompressedValuesTakeNoMemory reads many values with one reader: it keeps its decoder. The
+// library makes the few bytes of zlib's checksum anew.
+func TestCompressedValuesTakeNoMemory(t *testing.T) {
+	long := strings.Repeat("a long text ", 100)
+	for wrap, most := range map[bool]float64{false: 0, true: 1} {
+		stored := []byte(squeeze(t, long, len(long), 2, wrap))
+		read, dst := uncompressed(readBytes), growable{mem: memory.DefaultAllocator}
+		if n := testing.AllocsPerRun(100, func() {
+			dst.b = dst.b[:0]
+			if err := read(&dst, stored); err != nil {
+				t.Fatal(err)
+			}
+		}); n > most {
+			t.Errorf("zlib %v: %v allocations a value", wrap, n)
+		}
+	}
+}

@@ -1,19 +1,12 @@
 package binlog
 
-import (
-	"bytes"
-	"compress/zlib"
-	"errors"
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // Inflater reads the events that MariaDB writes with log_bin_compress: a QUERY or row event
 // whose last part, the statement or the row images, is compressed. Use one for many events.
 type Inflater struct {
-	source bytes.Reader
-	stream io.ReadCloser // also a zlib.Resetter
-	buf    []byte
+	content Deflated
+	buf     []byte
 }
 
 // Compressed gives the type of the event that one of type t stands for, where t is one of
@@ -86,34 +79,9 @@ func (z *Inflater) inflate(src []byte) error {
 	if len(z.buf)+size > maxEventSize {
 		return fmt.Errorf("event larger than %d bytes", maxEventSize)
 	}
-	if err := z.reset(c.b); err != nil {
-		return cutOff(err)
-	}
 	var err error
-	if z.buf, err = fill(z.stream, z.buf, len(z.buf)+size); err != nil {
-		return err
+	if z.buf, err = z.content.Append(z.buf, c.b, size, false); err == nil && z.content.Rest() > 0 {
+		err = errLonger
 	}
-	return z.end()
-}
-
-func (z *Inflater) reset(src []byte) (err error) {
-	z.source.Reset(src)
-	if z.stream == nil {
-		z.stream, err = zlib.NewReader(&z.source)
-		return err
-	}
-	return z.stream.(zlib.Resetter).Reset(&z.source, nil)
-}
-
-// end checks that the content ends here, and its checksum, which is read behind it.
-func (z *Inflater) end() error {
-	var more [1]byte
-	n, err := io.ReadFull(z.stream, more[:])
-	switch {
-	case n > 0 || z.source.Len() > 0 && errors.Is(err, io.EOF):
-		return errors.New("content longer than it says")
-	case errors.Is(err, io.EOF):
-		return nil
-	}
-	return cutOff(err)
+	return err
 }
