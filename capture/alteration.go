@@ -325,16 +325,16 @@ func (x *altering) fits(t *Table) error {
 		if err != nil {
 			return fmt.Errorf("column %q: %w", column.Name, err)
 		}
-		if !promotes(was, now) {
+		if !Promotes(was, now) {
 			return fmt.Errorf("column %q: %s cannot become %s in the lake", column.Name, x.old.Columns[column.from].SQLType(), t.Columns[i].SQLType())
 		}
 	}
 	return nil
 }
 
-// promotes reports whether values of one type are read as another's by everybody who follows
-// Iceberg's rules.
-func promotes(was, now arrow.DataType) bool {
+// Promotes reports whether values of one type are read as another's by everybody who follows
+// Iceberg's rules (https://iceberg.apache.org/spec/#schema-evolution).
+func Promotes(was, now arrow.DataType) bool {
 	if arrow.TypeEqual(was, now) {
 		return true
 	}

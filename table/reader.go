@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
-	"time"
 
+	"cdcd/table/datafile"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
@@ -90,12 +89,12 @@ func typedDefault(f iceberg.NestedField) any {
 	}
 	switch f.Type.(type) {
 	case iceberg.DateType:
-		if at, err := time.Parse(time.DateOnly, text); err == nil {
-			return iceberg.Date(at.Unix() / (24 * 60 * 60))
+		if day, err := datafile.ParseDay(text); err == nil {
+			return iceberg.Date(day)
 		}
 	case iceberg.TimestampType, iceberg.TimestampTzType:
-		if at, err := time.Parse("2006-01-02T15:04:05.999999", strings.TrimSuffix(text, "+00:00")); err == nil {
-			return iceberg.Timestamp(at.UnixMicro())
+		if moment, err := datafile.ParseMoment(text); err == nil {
+			return iceberg.Timestamp(moment)
 		}
 	}
 	return text

@@ -16,20 +16,7 @@ import (
 	"github.com/apache/iceberg-go"
 )
 
-// widens reports whether values of one type are read as another.
-func widens(from, to arrow.DataType) bool {
-	if arrow.TypeEqual(from, to) {
-		return true
-	}
-	a, okA := from.(*arrow.Decimal128Type)
-	b, okB := to.(*arrow.Decimal128Type)
-	if okA && okB {
-		return a.Scale == b.Scale && a.Precision <= b.Precision
-	}
-	return from.ID() == arrow.INT32 && to.ID() == arrow.INT64 || from.ID() == arrow.FLOAT32 && to.ID() == arrow.FLOAT64
-}
-
-// widen gives a column as another type, to which its own widens.
+// widen gives a column as another type, to which its own promotes.
 func widen(a arrow.Array, to arrow.DataType, mem memory.Allocator) (arrow.Array, error) {
 	if arrow.TypeEqual(a.DataType(), to) {
 		a.Retain()
@@ -192,13 +179,26 @@ func appendText(b array.Builder, v string) bool {
 		b.Append(n)
 		return err == nil
 	case *array.Date32Builder:
-		at, err := time.Parse(dayForm, v)
-		b.Append(arrow.Date32FromTime(at))
+		day, err := ParseDay(v)
+		b.Append(day)
 		return err == nil
 	case *array.TimestampBuilder:
-		at, err := time.Parse("2006-01-02T15:04:05.999999", strings.TrimSuffix(v, zoneForm))
-		b.Append(arrow.Timestamp(at.UnixMicro()))
+		moment, err := ParseMoment(v)
+		b.Append(moment)
 		return err == nil
 	}
 	return false
+}
+
+// ParseDay reads a date in the form that it has in metadata.
+func ParseDay(text string) (arrow.Date32, error) {
+	at, err := time.Parse(dayForm, text)
+	return arrow.Date32FromTime(at), err
+}
+
+// ParseMoment reads a timestamp, with a zone or without, in the form that it has in metadata, in
+// microseconds.
+func ParseMoment(text string) (arrow.Timestamp, error) {
+	at, err := time.Parse("2006-01-02T15:04:05.999999", strings.TrimSuffix(text, zoneForm))
+	return arrow.Timestamp(at.UnixMicro()), err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 
+	"cdcd/capture"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -128,7 +129,7 @@ func (r *Reader) begin(ctx context.Context) error {
 		switch {
 		case k < 0 && (r.want == nil || !r.want[i].Nullable):
 			return fmt.Errorf("it lacks field %d", id)
-		case k >= 0 && r.want != nil && !widens(r.schema.Field(k).Type, r.want[i].Type):
+		case k >= 0 && r.want != nil && !capture.Promotes(r.schema.Field(k).Type, r.want[i].Type):
 			return fmt.Errorf("field %d is %s, and cannot be read as %s", id, r.schema.Field(k).Type, r.want[i].Type)
 		}
 	}
