@@ -61,6 +61,15 @@ func (k sink) gauge(name, help string, v float64, labels ...string) {
 	k.send(name, help, prometheus.GaugeValue, v, labels)
 }
 
+// flag sends 1 for what is the case, else 0.
+func (k sink) flag(name, help string, is bool, labels ...string) {
+	v := 0.0
+	if is {
+		v = 1
+	}
+	k.gauge(name, help, v, labels...)
+}
+
 // counter sends a value that only grows while the daemon runs.
 func (k sink) counter(name, help string, n int64, labels ...string) {
 	k.send(name, help, prometheus.CounterValue, float64(n), labels)
@@ -88,11 +97,7 @@ func (k sink) status(s commit.Status) {
 	k.counter("cdcd_epochs_total", "Epochs committed.", c.Epochs)
 	k.gauge("cdcd_buffer_bytes", "Memory of changes of the epoch that is collected.", float64(s.CollectedBytes))
 	k.gauge("cdcd_fence", "The fence number of this daemon.", float64(s.Fence))
-	waiting := 0.0
-	if s.Finished.Prepared() != "" {
-		waiting = 1
-	}
-	k.gauge("cdcd_prepared_waiting", "1 where an XA transaction is prepared and not completed.", waiting)
+	k.flag("cdcd_prepared_waiting", "1 where an XA transaction is prepared and not completed.", s.Finished.Prepared() != "")
 	k.gauge("cdcd_refused_tables", "Tables that came into being and cannot be replicated.", float64(len(s.Refused)))
 	k.histogram("cdcd_commit_duration_seconds", "Time to commit an epoch.", c.CommitDuration)
 	for i, t := range s.Tables {
@@ -119,12 +124,12 @@ func (k sink) table(t commit.TableStatus) {
 	k.counter("cdcd_commits_total", "Commits of a table.", t.Changes.Commits, "table", name, "result", "landed")
 	k.counter("cdcd_commit_conflicts_total", "Commits made anew because others had changed the table.", t.Changes.Conflicts, "table", name)
 	k.moment("cdcd_committed_timestamp_seconds", "Commit time of the newest source transaction that the table's newest commit covers.", t.Committed, "table", name)
-	loading, done := 0.0, 1.0
+	done := 1.0
 	if t.Loading {
-		loading, done = 1, progress(t)
+		done = progress(t)
 	}
-	k.gauge("cdcd_table_state", "1 for the state that a table is in.", loading, "table", name, "state", "loading")
-	k.gauge("cdcd_table_state", "1 for the state that a table is in.", 1-loading, "table", name, "state", "streaming")
+	k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Loading, "table", name, "state", "loading")
+	k.flag("cdcd_table_state", "1 for the state that a table is in.", !t.Loading, "table", name, "state", "streaming")
 	k.gauge("cdcd_snapshot_progress_ratio", "Share of the initial load that is done.", done, "table", name)
 	k.gauge("cdcd_data_files", "Live data files.", float64(t.Content.Files), "table", name)
 	k.gauge("cdcd_delete_files", "Live deletion vectors.", float64(t.Content.DeleteFiles), "table", name)
@@ -160,11 +165,7 @@ func (k sink) compaction(s compaction.Status) {
 		}
 		d, name := s.Debts[n], n.String()
 		k.gauge("cdcd_debt_bytes", "Size of the files that are to be rewritten.", float64(d.Pending), "lake_table", name)
-		growing := 0.0
-		if d.Growing {
-			growing = 1
-		}
-		k.gauge("cdcd_debt_growing", "1 where that has become more for half an hour.", growing, "lake_table", name)
+		k.flag("cdcd_debt_growing", "1 where that has become more for half an hour.", d.Growing, "lake_table", name)
 		k.gauge("cdcd_small_files", "Data files that are far smaller than the target.", float64(d.Small), "lake_table", name)
 		k.gauge("cdcd_reclaimable_bytes", "Size of deleted rows in data files, about.", float64(d.Reclaimable), "lake_table", name)
 	}
