@@ -18,6 +18,17 @@ import (
 	"pgregory.net/rapid"
 )
 
+// version2Lab makes a lab whose table is of version 2.
+func version2Lab(t *testing.T) *lab {
+	t.Helper()
+	dir := fastDir(t)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := newLabOf(t, dir, testSource(false), Storage{}, memory.DefaultAllocator, 2)
+	cat := l.cat
+	t.Cleanup(func() { cat.Close() })
+	return l
+}
+
 // TestVersion2AgainstModel runs random epochs on a table of version 2, with rewrites, restarts,
 // lost indexes and other programs' delete files in between. At some time it becomes a table of
 // version 3, and from then on rows keep their ids.
@@ -142,10 +153,7 @@ func liveDeletes(t fatal, h *Head) []iceberg.DataFile {
 // TestReplacedDeletes: a commit that deletes in a data file again leaves its old delete file in no
 // manifest but as deleted, and the new one holds the union.
 func TestReplacedDeletes(t *testing.T) {
-	dir := fastDir(t)
-	defer os.RemoveAll(dir)
-	l := newLabOf(t, dir, testSource(false), Storage{}, memory.DefaultAllocator, 2)
-	defer l.cat.Close()
+	l := version2Lab(t)
 	l.write(row{id: 1, val: "a"}, row{id: 2, val: "b"}, row{id: 3, val: "c"})
 	l.write(row{id: 1, op: capture.OpDelete})
 	first := liveDeletes(t, l.load())
@@ -180,10 +188,7 @@ func TestReplacedDeletes(t *testing.T) {
 // TestUpgradeKeepsDeletes: the delete files of version 2 stay until their data file is touched,
 // and then a vector with the union is in the place of one.
 func TestUpgradeKeepsDeletes(t *testing.T) {
-	dir := fastDir(t)
-	defer os.RemoveAll(dir)
-	l := newLabOf(t, dir, testSource(false), Storage{}, memory.DefaultAllocator, 2)
-	defer l.cat.Close()
+	l := version2Lab(t)
 	l.write(row{id: 1, val: "a"}, row{id: 2, val: "b"}, row{id: 3, val: "c"})
 	l.write(row{id: 4, val: "d"}, row{id: 5, val: "e"})
 	l.write(row{id: 1, op: capture.OpDelete}, row{id: 4, op: capture.OpDelete})
@@ -221,10 +226,7 @@ func TestUpgradeKeepsDeletes(t *testing.T) {
 // TestUpgradeByOthers: a table that somebody else has moved to version 3 while a commit was
 // prepared takes none that was made for version 2, and goes on in version 3.
 func TestUpgradeByOthers(t *testing.T) {
-	dir := fastDir(t)
-	defer os.RemoveAll(dir)
-	l := newLabOf(t, dir, testSource(false), Storage{}, memory.DefaultAllocator, 2)
-	defer l.cat.Close()
+	l := version2Lab(t)
 	l.write(row{id: 1, val: "a"}, row{id: 2, val: "b"})
 	a, err := l.table.Prepare(t.Context(), nil, l.mark())
 	if err != nil {
@@ -256,10 +258,7 @@ func TestUpgradeByOthers(t *testing.T) {
 
 // TestEqualityDeletesAreRefused in a table of either version.
 func TestEqualityDeletesAreRefused(t *testing.T) {
-	dir := fastDir(t)
-	defer os.RemoveAll(dir)
-	l := newLabOf(t, dir, testSource(false), Storage{}, memory.DefaultAllocator, 2)
-	defer l.cat.Close()
+	l := version2Lab(t)
 	l.write(row{id: 1, val: "a"})
 	b, err := iceberg.NewDataFileBuilder(l.load().meta.PartitionSpec(), iceberg.EntryContentEqDeletes, "file:///x.parquet", iceberg.ParquetFile, nil, nil, nil, 1, 1)
 	if err != nil {

@@ -189,9 +189,9 @@ func (b *bench) winner(ids []int64, told []error) int {
 	return won
 }
 
-// fence takes a table's fence as daemons do.
-func (b *bench) fence() {
-	cfg := table.Config{Catalog: b.catalog, Pipeline: "conformance", Now: time.Now}
+// ours makes a table as daemons do.
+func (b *bench) ours(cfg table.Config) (table.Name, *table.Head) {
+	b.Helper()
 	name := table.Name{Namespace: b.ident[0], Table: b.ident[1]}
 	source := table.Source{Table: capture.Table{
 		Name: capture.Name{Schema: "shop", Table: "orders"}, Key: []int{0}, Columns: []capture.Column{{Name: "id", Type: capture.TypeBigInt}},
@@ -200,6 +200,13 @@ func (b *bench) fence() {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return name, created
+}
+
+// fence takes a table's fence as daemons do.
+func (b *bench) fence() {
+	cfg := table.Config{Catalog: b.catalog, Pipeline: "conformance", Now: time.Now}
+	name, created := b.ours(cfg)
 	head := takeFence(b.T, cfg, created, 1)
 	if head.Begun() {
 		b.Error("the fence is on main")

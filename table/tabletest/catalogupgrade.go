@@ -12,14 +12,7 @@ import (
 // upgrade makes a table of version 2, and moves it to version 3 with a snapshot, in one commit.
 func (b *bench) upgrade() {
 	cfg := table.Config{Catalog: b.catalog, Pipeline: "conformance", Now: time.Now, IndexDir: b.TempDir(), Memory: memory.DefaultAllocator, FormatVersion: 2}
-	name := table.Name{Namespace: b.ident[0], Table: b.ident[1]}
-	source := table.Source{Table: capture.Table{
-		Name: capture.Name{Schema: "shop", Table: "orders"}, Key: []int{0}, Columns: []capture.Column{{Name: "id", Type: capture.TypeBigInt}},
-	}}
-	created, err := table.Create(b.Context(), cfg, name, source, table.Storage{}, b.location())
-	if err != nil {
-		b.Fatal(err)
-	}
+	name, created := b.ours(cfg)
 	takeFence(b.T, cfg, created, 1)
 	if h := commitMark(b.T, cfg, name, 1); h.Version != 2 {
 		b.Errorf("version %d, want 2", h.Version)
