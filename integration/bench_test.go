@@ -136,11 +136,12 @@ func phase(t *testing.T, p *pipeline, out figures, name string, rows float64) me
 	if err != nil {
 		t.Fatal(err)
 	}
+	memory := d.memory()
 	if code, err := d.exitCode(10 * time.Minute); err != nil || code != 0 {
 		t.Fatalf("exit %d, %v: %s", code, err, lastLines(d.output.String(), 10))
 	}
 	use := d.cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	m := measured{wall: time.Since(began).Seconds(), cpu: seconds(use.Utime) + seconds(use.Stime), rss: float64(use.Maxrss) / 1024}
+	m := measured{wall: time.Since(began).Seconds(), cpu: seconds(use.Utime) + seconds(use.Stime), rss: <-memory}
 	for line := range strings.Lines(d.output.String()) {
 		var record struct {
 			Msg      string

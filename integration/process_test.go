@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -114,6 +116,29 @@ func (p *process) exitCode(patience time.Duration) (int, error) {
 	case <-time.After(patience):
 		return 0, fmt.Errorf("%s still runs after %v", filepath.Base(p.cmd.Path), patience)
 	}
+}
+
+// memory gives the most resident memory that a process has had, in MiB, once it
+// has ended. What the kernel tells of an ended child may be its parent's, from before it became
+// another program.
+func (p *process) memory() <-chan float64 {
+	out := make(chan float64, 1)
+	go func() {
+		most := 0.0
+		for p.alive() {
+			said, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // it may just have ended
+			if _, rest, ok := strings.Cut(string(said), "VmHWM:"); ok {
+				kib, _ := strconv.Atoi(strings.Fields(rest)[0])
+				most = max(most, float64(kib)/1024)
+			}
+			select {
+			case <-p.done:
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		out <- most
+	}()
+	return out
 }
 
 // alive reports that the process has not ended.

@@ -4,8 +4,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,32 +30,10 @@ func (p *pipeline) within(t *testing.T, what string, rows float64) {
 	}
 	use, took := d.cmd.ProcessState.SysUsage().(*syscall.Rusage), time.Since(began).Seconds()
 	cpu, most := time.Duration(use.Utime.Nano()+use.Stime.Nano()).Seconds(), <-memory
-	t.Logf("%s: %.1f s, %.1f CPU seconds, at most %d MiB, %.0f k rows a CPU second", what, took, cpu, most, rows/cpu/1000)
+	t.Logf("%s: %.1f s, %.1f CPU seconds, at most %.0f MiB, %.0f k rows a CPU second", what, took, cpu, most, rows/cpu/1000)
 	if most > largestRSS {
-		t.Errorf("%s: %d MiB of memory", what, most)
+		t.Errorf("%s: %.1f MiB of memory", what, most)
 	}
-}
-
-// memory gives the most resident memory that a process has had, in MiB, once it has ended. What the
-// kernel tells of an ended child may be its parent's, from before it became another program.
-func (p *process) memory() <-chan int {
-	out := make(chan int, 1)
-	go func() {
-		most := 0
-		for p.alive() {
-			said, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // it may just have ended
-			if _, rest, ok := strings.Cut(string(said), "VmHWM:"); ok {
-				kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-				most = max(most, kib>>10)
-			}
-			select {
-			case <-p.done:
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-		out <- most
-	}()
-	return out
 }
 
 // TestManyTables captures 3 tables of a schema of 10,000, then 2,000 of them.

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -75,10 +74,10 @@ func replayTables(t *testing.T, p *pipeline, out figures) {
 	t.Helper()
 	progress(t, "the daemon reads the log")
 	log := startLogged(t, p)
+	memory := p.daemon.memory()
 	samples := watchTables(t, p)
 	p.stop()
-	use := p.daemon.cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	out["peak_rss_mib"] = float64(use.Maxrss) / 1024
+	out["peak_rss_mib"] = <-memory
 	commits := readCommits(t, log)
 	writeCommits(t, commits)
 	writeSamples(t, samples)
