@@ -42,10 +42,10 @@ func (s *Stream) queryText(q binlog.Query) (sql []byte, known bool) {
 	if asciiPrefix(q.SQL) == len(q.SQL) && charset != charsetSWE7 {
 		return q.SQL, true
 	}
-	switch charset {
-	case "utf8mb4", "utf8mb3":
+	switch {
+	case isUTF8(charset):
 		return q.SQL, true // what is not UTF-8 in it are values: names are checked
-	case "", charsetBinary:
+	case charset == "", charset == charsetBinary:
 		return q.SQL, utf8.Valid(q.SQL)
 	}
 	decode := textDecoder(charset)

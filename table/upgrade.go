@@ -50,9 +50,9 @@ func (t *Table) lay(h *Head) error {
 	return nil
 }
 
-// indexIdentity names what an index is of: another table or other key columns make it
-// useless; one may get another name, or a wider type of the same values. So does the move to version 3, for redirects that are older do not know the ids that rows have from
-// then on.
+// indexIdentity names what an index is of: another table or other key columns make it useless; a
+// column may get another name, or a wider type of the same values. So does the move to version 3,
+// for redirects that are older do not know the ids that rows have from then on.
 func indexIdentity(h *Head) string {
 	var b strings.Builder
 	b.WriteString(h.UUID.String())

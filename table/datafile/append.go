@@ -17,8 +17,8 @@ import (
 const groupBytes = 64 << 20
 
 // Appender writes one data file, as [Layout.Write] would, of which not all rows are there
-// at once. From version 3 on every row has its lineage; before there is none, and what is given is not written. It is used by one goroutine, and ends with Close or
-// Abort.
+// at once. From version 3 on every row has its lineage; before there is none, and what is given
+// is not written. It is used by one goroutine, and ends with Close or Abort.
 type Appender struct {
 	layout    *Layout
 	shape     shape
