@@ -53,10 +53,5 @@ func (c *Compactor) beside(s *table.Survey, j *job) (Group, bool) {
 		}
 		files = slices.DeleteFunc(slices.Clone(files), func(f table.LiveFile) bool { return taken[f.Path] })
 	}
-	for _, g := range Plan(files, p) {
-		if g.Reason == SmallFiles && len(g.Files) >= fanout {
-			return g, true
-		}
-	}
-	return Group{}, false
+	return planBeside(files, p)
 }

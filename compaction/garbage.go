@@ -1,10 +1,12 @@
 package compaction
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -235,7 +237,9 @@ func (c *Collector) intents(ctx context.Context, n table.Name, noted map[string]
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // alone makes sure that no other table is at a location: one that was renamed keeps its files
-// where they are, and one that is made under its old name has the same location.
+// where they are, and one that is made under its old name has the same location. A metadata file
+// that is not whole is nobody's: a catalog names one only after it was written. It may be on
+// its way, so it is looked at again.
 func (c *Collector) alone(ctx context.Context, objects []fileio.Object, reach *table.Reach) error {
 	id, own, read := reach.UUID.String(), map[string]bool{}, 0
 	defer func() { c.own[id] = own }() // where there are too many for one round, the next one goes on
@@ -259,7 +263,10 @@ func (c *Collector) alone(ctx context.Context, objects []fileio.Object, reach *t
 			UUID string `json:"table-uuid"`
 		}
 		if err == nil {
-			err = json.Unmarshal(content, &meta)
+			err = json.NewDecoder(bytes.NewReader(content)).Decode(&meta)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.Name, err)

@@ -155,6 +155,31 @@ func TestSharedLocation(t *testing.T) {
 	}
 }
 
+// TestHalfMetadataFiles has metadata files in whose writing somebody was killed: they are nobody's.
+func TestHalfMetadataFiles(t *testing.T) {
+	l := testLab(t)
+	l.history()
+	l.act(l.foreign.Expire)
+	whole := fmt.Sprintf(`{"format-version":3,"table-uuid":%q}`, l.head().UUID)
+	for i := range whole[:len(whole)-1] {
+		_, err := l.store.Put(context.Background(), fmt.Sprintf("%s/metadata/%05d-half.metadata.json", l.cat.Location(l.name), i), []byte(whole[:i]))
+		l.must(err)
+	}
+	odd := l.cat.Location(l.name) + "/metadata/00007-x.metadata.json"
+	_, err := l.store.Put(context.Background(), odd, []byte("no metadata"))
+	l.must(err)
+	for range testGrace/testInterval + 2 {
+		_, err = l.tryCollect()
+	}
+	if err == nil || errors.Is(err, ErrShared) {
+		t.Errorf("what cannot be read is passed over: %v", err)
+	}
+	l.must(l.store.Remove(context.Background(), odd))
+	if l.outlast() == 0 {
+		t.Error("nothing goes")
+	}
+}
+
 // TestManyMetadataFiles has more metadata files of the table's own about than are read in a round.
 func TestManyMetadataFiles(t *testing.T) {
 	l := testLab(t)

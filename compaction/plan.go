@@ -17,6 +17,10 @@ const (
 	// leastReclaimed is what part of the target size a rewrite for deleted rows has to reclaim where
 	// there are fewer than fanout such files.
 	leastReclaimed = 64
+	// dyingShare is what part of a partition's rows is deleted where rows die all the time, and
+	// dyingParts into how many parts of the target size its files are then made.
+	dyingShare = 0.05
+	dyingParts = 8
 	// maxGroupFiles bounds the inputs of a group, and so the redirects of its commit.
 	maxGroupFiles = 1000
 	// maxGroupRows bounds the rows of a group's inputs: which of them are deleted is kept in
@@ -28,6 +32,20 @@ const (
 type Policy struct {
 	TargetBytes  int64   // the most that one output has, about
 	DeletedShare float64 // of a file's rows, from which on it is rewritten
+}
+
+// within gives the policy for a partition. Rows that die while a file is rewritten are dead in
+// the new one from the start: where they die all the time files are smaller, for a rewrite of
+// such takes less long. One that is larger is not split; it shrinks as its rows move on.
+func (p Policy) within(part []table.LiveFile) Policy {
+	var rows, deleted int64
+	for _, f := range part {
+		rows, deleted = rows+f.Rows, deleted+f.Deleted
+	}
+	if float64(deleted) >= dyingShare*float64(rows) {
+		p.TargetBytes = max(1, p.TargetBytes/dyingParts)
+	}
+	return p
 }
 
 // Reason is why a group is rewritten.
@@ -100,22 +118,43 @@ func tier(f table.LiveFile) int {
 // Plan chooses what to rewrite, most urgent first. Groups are disjoint.
 func Plan(files []table.LiveFile, p Policy) []Group {
 	var small, deleted []Group
+	least := p.TargetBytes / leastReclaimed
 	for _, part := range partitions(files) {
-		clean := part[:0:0]
-		var unclean []table.LiveFile
-		for _, f := range part {
-			if dirty(f, p) {
-				unclean = append(unclean, f)
-			} else {
-				clean = append(clean, f)
-			}
-		}
+		p := p.within(part)
+		clean, unclean := apart(part, p)
 		small = append(small, planSmall(clean, p)...)
-		deleted = append(deleted, planDeleted(unclean, p)...)
+		deleted = append(deleted, planDeleted(unclean, p, least)...)
 	}
 	slices.SortStableFunc(small, func(a, b Group) int { return cmp.Compare(a.perFile(), b.perFile()) })
 	slices.SortStableFunc(deleted, func(a, b Group) int { return cmp.Compare(b.deletedShare(), a.deletedShare()) })
 	return append(small, deleted...)
+}
+
+// apart tells files that are rewritten for their deleted rows from others.
+func apart(part []table.LiveFile, p Policy) (clean, unclean []table.LiveFile) {
+	for _, f := range part {
+		if dirty(f, p) {
+			unclean = append(unclean, f)
+		} else {
+			clean = append(clean, f)
+		}
+	}
+	return clean, unclean
+}
+
+// planBeside chooses the group of small files that is most urgent, of those that are worth to be
+// merged while a larger rewrite waits.
+func planBeside(files []table.LiveFile, p Policy) (Group, bool) {
+	var small []Group
+	for _, part := range partitions(files) {
+		clean, _ := apart(part, p)
+		small = append(small, planSmall(clean, p)...)
+	}
+	small = slices.DeleteFunc(small, func(g Group) bool { return len(g.Files) < fanout })
+	if len(small) == 0 {
+		return Group{}, false
+	}
+	return slices.MinFunc(small, func(a, b Group) int { return cmp.Compare(a.perFile(), b.perFile()) }), true
 }
 
 // PlanAll chooses everything of which a rewrite leaves fewer files or fewer deleted rows, whatever
@@ -179,12 +218,12 @@ func planSmall(files []table.LiveFile, p Policy) []Group {
 }
 
 // planDeleted rewrites files for the rows that are deleted in them, where they are many or there
-// is much to be had: a commit for a few rows costs more than they do. What fits into one output
+// is much to be had, least bytes: a commit for a few rows costs more than they do. What fits into one output
 // goes into one: it costs no more, and leaves fewer files.
-func planDeleted(files []table.LiveFile, p Policy) []Group {
+func planDeleted(files []table.LiveFile, p Policy, least int64) []Group {
 	var out []Group
 	for _, g := range pack(files, p) {
-		if g.Reason = DeletedRows; len(files) >= fanout || g.Read-g.Written >= p.TargetBytes/leastReclaimed {
+		if g.Reason = DeletedRows; len(files) >= fanout || g.Read-g.Written >= least {
 			out = append(out, g)
 		}
 	}

@@ -76,6 +76,11 @@ func TestPlans(t *testing.T) {
 			"small files: 8 files (f00-1..f07-1), 800 rows, 0 dropped, 8 KiB to 8\n" +
 				"deleted rows: 1 files (f00-600..f00-600), 10000 rows, 50000 dropped, 600 KiB to 100\n",
 		},
+		"where rows die files are smaller": {
+			kib(5, 60, 1800), "deleted rows: 3 files (f00-60..f02-60), 12600 rows, 5400 dropped, 180 KiB to 126\n" +
+				"deleted rows: 2 files (f03-60..f04-60), 8400 rows, 3600 dropped, 120 KiB to 84\n",
+		},
+		"those are full":       {append(kib(9, 70, 500), kib(1, 8, 160)...), ""},
 		"partitions are apart": {append(inPartition("a", kib(7, 1, 0)), inPartition("b", kib(7, 1, 0))...), ""},
 	} {
 		if got := text(Plan(c.files, testPolicy())); got != c.want {
