@@ -127,7 +127,7 @@ func (m *maintainer) call(t testing.TB, sql string) map[string]string {
 	for n := range tries {
 		began := time.Now()
 		if r, err = m.ask(sql); err == nil {
-			t.Logf("%s (try %d, %v): %v %v", sql, n+1, time.Since(began).Round(time.Millisecond), r.Columns, r.Rows)
+			t.Logf("%.60s… (try %d, %v): %v", sql, n+1, time.Since(began).Round(time.Millisecond), r.Rows)
 			break
 		}
 		if !conflict.MatchString(err.Error()) {
