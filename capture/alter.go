@@ -12,10 +12,10 @@ import (
 // Segment of its own. Where it cannot be told, the stream stops before it.
 func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) error {
 	if s.tx.body {
-		return s.stop("ALTER TABLE inside of a transaction", n, loadAnew)
+		return s.stopTable("ALTER TABLE inside of a transaction", n, loadAnew)
 	}
 	if s.tx.twoPhase {
-		return s.stop("ALTER TABLE in two phases", n, "SET GLOBAL binlog_alter_two_phase = OFF; "+loadAnew)
+		return s.stopTable("ALTER TABLE in two phases", n, "SET GLOBAL binlog_alter_two_phase = OFF; "+loadAnew)
 	}
 	t := s.tables[n.Schema][n.Table]
 	change, err := t.Table.alter(statement.Alter(sql, s.scanOptions(q)), session{
@@ -23,7 +23,7 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 		mariaDB: s.flavor == MariaDB, began: e.Time(), options: t.Options,
 	})
 	if err != nil {
-		return &Stop{GTID: s.gtidText(), What: "this ALTER TABLE", Table: n.String(), Hint: loadAnew, Err: err}
+		return &Stop{GTID: s.gtidText(), What: "this ALTER TABLE", Table: n.String(), Alone: n, Hint: loadAnew, Err: err}
 	}
 	s.tx.content = true
 	if change == nil {
@@ -37,7 +37,7 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 // onTruncate notes that a captured table has no rows any more, in a Segment of its own.
 func (s *Stream) onTruncate(n Name) error {
 	if s.tx.body {
-		return s.stop("TRUNCATE TABLE inside of a transaction", n, loadAnew)
+		return s.stopTable("TRUNCATE TABLE inside of a transaction", n, loadAnew)
 	}
 	s.tx.content = true
 	s.altering = &Change{GTID: s.gtidText(), Truncated: true, Table: s.tables[n.Schema][n.Table].Table}

@@ -358,7 +358,7 @@ func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
 				continue
 			}
 			if err := b.closeColumn(i, parse(&b.columns[i], values[i])); err != nil {
-				return &Stop{What: "a value in the initial load", Table: b.table.Name.String(), Err: err, Hint: loadAnew}
+				return &Stop{What: "a value in the initial load", Table: b.table.Name.String(), Alone: b.table.Name, Err: err, Hint: loadAnew}
 			}
 		}
 		b.closeRow(OpLoad, time.Time{})

@@ -9,8 +9,17 @@ import (
 	"cdcd/capture/statement"
 )
 
-// handle applies one event to the stream's state.
+// handle applies one event to the stream's state. Where a table leaves because of it, it is
+// applied once more, as it is to the others.
 func (s *Stream) handle(e binlog.Event) error {
+	err := s.apply(e)
+	for s.leaves(err) {
+		err = s.apply(e)
+	}
+	return err
+}
+
+func (s *Stream) apply(e binlog.Event) error {
 	if s.repeated && ofTransaction(e.Type) {
 		return nil
 	}
@@ -110,7 +119,7 @@ func (s *Stream) onTableMap(e binlog.Event) error {
 	}
 	p, err := newPlan(wire, t.buffer, s.collate)
 	if err != nil {
-		return decodeStop(s.gtidText(), t.Table.Name.String(), err)
+		return decodeStop(s.gtidText(), t.Table.Name, err)
 	}
 	for old, q := range s.plans { // the server gives a table another id each time it opens it
 		if q.buffer == t.buffer {
@@ -148,17 +157,17 @@ func (s *Stream) onRows(e binlog.Event) error {
 	table := p.buffer.table.Name
 	e, err = s.inflater.Inflate(e) // not before: what was kept stays as small as it was sent
 	if err != nil {
-		return decodeStop(s.gtidText(), table.String(), err)
+		return decodeStop(s.gtidText(), table, err)
 	}
 	if _, known := binlog.RowEvent(e.Type); !known {
-		return s.stop(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = ''")
+		return s.stopTable(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = ''")
 	}
 	if !s.tx.body {
 		return s.protocolError(e, errNotOpen)
 	}
 	rows, err := binlog.ParseRows(e)
 	if err != nil {
-		return decodeStop(s.gtidText(), table.String(), err)
+		return decodeStop(s.gtidText(), table, err)
 	}
 	before := p.buffer.bytes()
 	n, err := p.append(rows, origin{s.tx.gtid, s.flavor, s.tx.committed})
@@ -169,7 +178,7 @@ func (s *Stream) onRows(e binlog.Event) error {
 		s.touched = append(s.touched, p.buffer)
 	}
 	if err != nil {
-		return decodeStop(s.gtidText(), table.String(), err)
+		return decodeStop(s.gtidText(), table, err)
 	}
 	return nil
 }
@@ -226,6 +235,9 @@ func (s *Stream) onQuery(e binlog.Event) error {
 // transaction's body it is a transaction of its own.
 func (s *Stream) onStatement(e binlog.Event, q binlog.Query, sql []byte, st statement.Statement) error {
 	v := s.tableSet().judge(st, sql)
+	if v.stop != "" && v.alone {
+		return s.stopTable(v.stop, v.table, v.hint)
+	}
 	if v.stop != "" {
 		return s.stop(v.stop, v.table, v.hint)
 	}

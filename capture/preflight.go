@@ -14,6 +14,9 @@ type Problem struct {
 	Table  string // "" for the server as a whole
 	What   string
 	Repair string // statements, or a line of the configuration
+	// Shape tells that it is how a table looks now, or that there is none: of no concern for a table
+	// that is replicated already, for which the log tells how it looks.
+	Shape bool
 }
 
 func (p Problem) String() string {

@@ -13,6 +13,7 @@ import (
 func (p *preflight) checkTables() error {
 	if len(p.Tables) == 0 {
 		p.problem(Name{}, "check tables[].include in the configuration, and that the user may SELECT", "no table matches the configuration")
+		p.Problems[len(p.Problems)-1].Shape = true
 	}
 	for _, t := range p.Tables {
 		if t.Problem == nil {
@@ -23,6 +24,7 @@ func (p *preflight) checkTables() error {
 			repair = fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (...);   -- or exclude it: %s", t.Name.SQL(), repair)
 		}
 		p.problem(t.Name, repair, "%s", strings.ReplaceAll(t.Problem.Error(), "\n", "; "))
+		p.Problems[len(p.Problems)-1].Shape = true
 	}
 	return nil
 }

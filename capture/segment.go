@@ -34,6 +34,9 @@ type Segment struct {
 	// Change is what an ALTER TABLE or TRUNCATE made of a captured table, nil for none. A Segment with one
 	// holds nothing but its transaction; Batches behind it have the new shape.
 	Change *Change
+	// Left are the tables of which nothing is delivered any more. What Batches hold of them is of
+	// the transactions before.
+	Left []Departure
 	// NoDates counts values that became NULL because they are no date.
 	NoDates int64
 	// Unlogged counts statements that changed other tables without row events.

@@ -10,6 +10,7 @@ type Stop struct {
 	GTID  string // the transaction
 	What  string // the statement's or event's kind
 	Table string // the captured table it concerns, "" where that is not known
+	Alone Name   // that table, where no other is concerned; zero else
 	Hint  string // what to do
 	Err   error  // further detail, may be nil
 }
@@ -34,6 +35,14 @@ func (s *Stop) Error() string {
 
 func (s *Stop) Unwrap() error { return s.Err }
 
+// Reason says what it is about, without its place and what to do.
+func (s *Stop) Reason() string {
+	if s.Err != nil {
+		return s.What + ": " + s.Err.Error()
+	}
+	return s.What
+}
+
 // ErrPositionLost reports that the log no longer holds what follows our position.
 var ErrPositionLost = errors.New("the server's log no longer holds the transactions that follow our position")
 
@@ -49,8 +58,8 @@ var ErrReplaced = errors.New("another replica with the same identity connected t
 var ErrAccess = errors.New("access denied")
 
 // decodeStop wraps an error in a row event.
-func decodeStop(gtid, table string, err error) error {
-	s := &Stop{GTID: gtid, What: "a row event", Table: table, Err: err}
+func decodeStop(gtid string, table Name, err error) error {
+	s := &Stop{GTID: gtid, What: "a row event", Table: table.String(), Alone: table, Err: err}
 	switch {
 	case errors.Is(err, errUntold):
 		s.What = "an incomplete row image"

@@ -43,18 +43,11 @@ type StreamConfig struct {
 	Witnesses []Witness
 	Tables    []Capture
 	Wanted    func(Name) bool // which tables that come into being are reported
-	Limits    Limits
-	Memory    memory.Allocator // of the batches
-	Logger    *slog.Logger
-}
-
-// capturedTable is a table in the stream's hands.
-type capturedTable struct {
-	Capture
-	buffer  *rowBuffer
-	behind  bool // Applied still holds transactions that the stream has not passed
-	skipped GTID // the transaction that Applied was last asked for
-	skip    bool // and its answer
+	// Quarantine has a table leave where the stream would otherwise end because of it alone.
+	Quarantine bool
+	Limits     Limits
+	Memory     memory.Allocator // of the batches
+	Logger     *slog.Logger
 }
 
 // Stream tails a server's binlog. It is used by one goroutine at a time.
@@ -126,23 +119,6 @@ func NewStream(cfg StreamConfig) (*Stream, error) {
 	return s, nil
 }
 
-// Capture adds a table. Rows of transactions that the stream has not ended yet are
-// delivered from the next TABLE_MAP on.
-func (s *Stream) Capture(c Capture) error {
-	buffer, err := newRowBuffer(c.Table, c.Options, c.CommitTime, s.cfg.Memory)
-	if err != nil {
-		return err
-	}
-	schema := s.tables[c.Table.Name.Schema]
-	if schema == nil {
-		schema = map[string]*capturedTable{}
-		s.tables[c.Table.Name.Schema] = schema
-	}
-	behind := !s.applied.Covers(c.Applied)
-	schema[c.Table.Name.Table] = &capturedTable{Capture: c, buffer: buffer, behind: behind}
-	return nil
-}
-
 // Flavor tells the family of the server.
 func (s *Stream) Flavor() Flavor { return s.flavor }
 
@@ -188,6 +164,7 @@ func (s *Stream) Close() {
 	for t := range s.each() {
 		t.buffer.free()
 	}
+	s.segment.Release()
 }
 
 // Next returns the next segment. It waits until at least one transaction has ended, Hold asks
@@ -284,21 +261,8 @@ func (s *Stream) full() bool {
 	if s.segment.Transactions == 0 {
 		return false
 	}
-	return s.atEnd || s.segment.Rows >= s.cfg.Limits.Rows || len(s.segment.Created) > 0 ||
+	return s.atEnd || len(s.segment.Left) > 0 || s.segment.Rows >= s.cfg.Limits.Rows || len(s.segment.Created) > 0 ||
 		time.Since(s.since) >= s.cfg.Limits.Linger || s.buffered >= s.cfg.Limits.Bytes
-}
-
-// each walks the captured tables in no order.
-func (s *Stream) each() func(yield func(*capturedTable) bool) {
-	return func(yield func(*capturedTable) bool) {
-		for _, schema := range s.tables {
-			for _, t := range schema {
-				if !yield(t) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // flush hands the segment over and begins the next.
@@ -355,23 +319,6 @@ func (s *Stream) endTransaction(applied []GTID) error {
 	return nil
 }
 
-// lookup finds the captured table of that name, or nil. It does not allocate.
-func (s *Stream) lookup(schema, name []byte) *capturedTable {
-	return s.tables[string(schema)][string(name)]
-}
-
-// holds reports whether t already contains the open transaction. Of one that may be prepared
-// only, that is not known before its outcome.
-func (s *Stream) holds(t *capturedTable) bool {
-	if !t.behind || s.tx.keeping {
-		return false
-	}
-	if t.skipped != s.tx.gtid {
-		t.skipped, t.skip = s.tx.gtid, t.Applied.Contains(s.tx.gtid)
-	}
-	return t.skip
-}
-
 // gtidText names the open transaction for messages.
 func (s *Stream) gtidText() string {
 	if !s.tx.open {
@@ -387,6 +334,11 @@ func (s *Stream) stop(what string, table Name, hint string) error {
 		st.Table = table.String()
 	}
 	return st
+}
+
+// stopTable is stop for what concerns one table alone.
+func (s *Stream) stopTable(what string, table Name, hint string) error {
+	return &Stop{GTID: s.gtidText(), What: what, Table: table.String(), Alone: table, Hint: hint}
 }
 
 func (s *Stream) protocolError(e binlog.Event, err error) error {

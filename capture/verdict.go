@@ -13,6 +13,7 @@ type verdict struct {
 	stop    string // not "": the stream must not go on; the statement's kind
 	table   Name   // the captured table that is hit, where one is
 	hint    string
+	alone   bool   // no other table than this one is hit by what has to stop
 	created []Name // tables that came into being and are to be captured from now on
 	altered bool   // table's columns may be others from now on: what becomes of them is to be derived
 	emptied bool   // table has no rows from now on
@@ -48,12 +49,14 @@ func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
 	for _, n := range t.names() {
 		unsure := !s.Certain && asciiPrefix([]byte(n.Schema)) < len(n.Schema)
 		if unsure || strings.EqualFold(n.Schema, s.Schema) {
-			return verdict{stop: s.Kind.String(), table: n, hint: loadAnew}
+			return verdict{stop: s.Kind.String(), table: n, hint: loadAnew, alone: true}
 		}
 	}
 	return verdict{}
 }
 
+// judgeDDL finds one table that is hit. Where it leaves, the statement is judged again for the
+// others.
 func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 	if s.Temporary {
 		return verdict{}
@@ -71,12 +74,12 @@ func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 			return verdict{table: name, emptied: true}
 		}
 		if t.captured(name) && !(s.Kind == statement.CreateTable && s.IfNotExists) {
-			return verdict{stop: kind, table: name, hint: loadAnew}
+			return verdict{stop: kind, table: name, hint: loadAnew, alone: true}
 		}
 	}
 	if !s.Certain {
 		if n, hit := t.mentioned(sql); hit {
-			return verdict{stop: kind, table: n, hint: loadAnew}
+			return verdict{stop: kind, table: n, hint: loadAnew, alone: true}
 		}
 	}
 	return verdict{created: t.created(s)}

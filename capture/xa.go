@@ -114,7 +114,9 @@ func (s *Stream) onXAComplete(e binlog.Event, st statement.Statement) error {
 	}
 	for _, n := range k.absent {
 		if t := s.tables[n.Schema][n.Table]; t != nil && !s.holds(t) {
-			return s.stop(st.Kind.String()+" of a transaction that was prepared before the table was captured", n, loadAnew)
+			if err := s.stopTable(st.Kind.String()+" of a transaction that was prepared before the table was captured", n, loadAnew); !s.leaves(err) {
+				return err
+			}
 		}
 	}
 	s.commitKept(k)
