@@ -353,7 +353,7 @@ func (a *assembly) operation() icetable.Operation {
 	switch {
 	case a.delta.truncates():
 		return icetable.OpDelete
-	case a.delta.replaces != nil, a.delta.Empty() && len(a.vectors) > 0:
+	case a.delta.replaces != nil, a.delta.keepsRows() && len(a.vectors) > 0:
 		return icetable.OpReplace
 	case len(a.vectors) == 0:
 		return icetable.OpAppend

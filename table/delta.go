@@ -26,7 +26,8 @@ type Delta struct {
 	added   []added            // what each Add has written
 	// replaces is nil but for a rewrite: its Delta moves rows and changes none.
 	replaces *replacement
-	evolves  *evolution // nil but where the schema changes, and no row does
+	evolves  *evolution  // nil but where the schema changes, and no row does
+	leaves   *Quarantine // nil but where nothing of the table follows
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
 	Reused                     int // files that an earlier attempt has uploaded
@@ -40,7 +41,10 @@ type added struct {
 }
 
 // Empty reports that the Delta changes nothing.
-func (d *Delta) Empty() bool {
+func (d *Delta) Empty() bool { return d.keepsRows() && d.leaves == nil }
+
+// keepsRows reports that it changes neither rows nor how they look.
+func (d *Delta) keepsRows() bool {
 	return len(d.files) == 0 && len(d.deletes) == 0 && d.evolves == nil && !d.truncates()
 }
 

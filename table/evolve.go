@@ -23,7 +23,7 @@ func (t *Table) Evolve(c *capture.Change) (*Delta, error) {
 	e, err := evolve(t.head, c)
 	if err != nil {
 		return nil, &capture.Stop{
-			GTID: c.GTID, What: "this ALTER TABLE", Table: c.Table.Name.String(), Err: err,
+			GTID: c.GTID, What: "this ALTER TABLE", Table: c.Table.Name.String(), Alone: c.Table.Name, Err: err,
 			Hint: "exclude the table, or load it anew under another name (tables[].target)",
 		}
 	}

@@ -36,6 +36,8 @@ type Head struct {
 	NextRow  int64 // the next row id
 	Mark     Mark  // zero while Snapshot is 0
 	Source   Source
+	// Quarantine is why the table is not replicated any more; nil: it is.
+	Quarantine *Quarantine
 	// Trouble is why there is no Mark to go on from. It is nil but where the table was loaded
 	// for repair.
 	Trouble  error
@@ -87,6 +89,9 @@ func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 		return nil, fmt.Errorf("%s: %w", n, err)
 	}
 	if h.Fence, err = fenceOf(meta); err != nil {
+		return nil, fmt.Errorf("%s: %w", n, err)
+	}
+	if h.Quarantine, err = quarantineOf(props); err != nil {
 		return nil, fmt.Errorf("%s: %w", n, err)
 	}
 	if s := meta.CurrentSnapshot(); s != nil {

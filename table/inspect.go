@@ -32,6 +32,8 @@ type Inspection struct {
 	// how many of it follow.
 	Retained map[int64]bool
 	Main     map[int64]int
+	// Quarantine is why the table is not replicated any more; nil: it is.
+	Quarantine *Quarantine
 	// Trouble is what keeps a Head from being loaded, nil where nothing does.
 	Trouble error
 	head    *Head
@@ -58,6 +60,7 @@ func Inspect(ctx context.Context, cfg Config, n Name) (*Inspection, error) {
 		Name: n, Pipeline: meta.Properties()[keyPipeline], Refs: map[string]int64{}, Retained: map[int64]bool{},
 		head: &Head{Name: n, meta: meta, location: t.MetadataLocation(), store: cfg.store()},
 	}
+	i.Quarantine, _ = quarantineOf(meta.Properties()) // what is wrong with it is the Trouble
 	_, i.Trouble = newHead(n, t, cfg)
 	for name, ref := range meta.Refs() {
 		i.Refs[name] = ref.SnapshotID

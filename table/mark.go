@@ -50,6 +50,8 @@ const (
 	keySnapshot = "cdcd.position-snapshot" // the snapshot that carries the repeated Mark
 	keySource   = "cdcd.source-table"      // the captured table's shape and options
 	keySetBack  = "cdcd.set-back"          // the sequence number at which main was last set back or adopted
+
+	keyQuarantine = "cdcd.quarantine" // why the table is not replicated any more
 )
 
 // flavors names the server families in marks.

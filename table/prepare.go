@@ -55,6 +55,13 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 		return nil, err
 	}
 	updates = append(append(before, updates...), behind...)
+	if q := a.delta.leaves; q != nil {
+		props, err := q.property()
+		if err != nil {
+			return nil, err
+		}
+		updates = append(updates, icetable.NewSetPropertiesUpdate(props))
+	}
 	if a.version > h.Version {
 		updates = append([]icetable.Update{icetable.NewUpgradeFormatVersionUpdate(a.version)}, updates...)
 	}

@@ -20,7 +20,7 @@ func PrepareMark(ctx context.Context, cfg Config, h *Head, m Mark) (*Attempt, er
 
 // PrepareReturn uploads a commit that sets main back: a snapshot with the content of an older
 // one, which becomes its parent, so that main's history is that snapshot's. What came in
-// between stays until it expires. The tags of the given cuts are removed.
+// between stays until it expires. The tags of the given cuts are removed, and a quarantine ends.
 func PrepareReturn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark, cuts []int64) (*Attempt, error) {
 	return prepareOn(ctx, cfg, h, snapshot, m, cuts)
 }
@@ -45,6 +45,9 @@ func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark,
 	}
 	attempt.updates = append(attempt.updates, icetable.NewSetPropertiesUpdate(iceberg.Properties{keySetBack: strconv.FormatInt(h.Sequence+1, 10)}))
 	attempt.updates = append(attempt.updates, removeTags(cuts)...)
+	if h.Quarantine != nil && snapshot != h.Snapshot { // what was met behind it is met again
+		attempt.updates = append(attempt.updates, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
+	}
 	return attempt, nil
 }
 

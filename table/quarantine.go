@@ -1,0 +1,46 @@
+package table
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go"
+)
+
+// Quarantine is why a table is not replicated any more. Its rows stay as they were at the position
+// of its Mark.
+type Quarantine struct {
+	Kind   string    `json:"kind"` // one of those below
+	Reason string    `json:"reason"`
+	GTID   string    `json:"gtid,omitempty"` // of the transaction that it stays before, where one is why
+	Since  time.Time `json:"since"`
+}
+
+// The kinds of a Quarantine.
+const (
+	// Unsupported: something in the log, or a value, that the table cannot follow.
+	Unsupported = "unsupported"
+)
+
+// Leave makes a Delta the last one of its table: what it commits says why nothing follows.
+func (d *Delta) Leave(q Quarantine) { d.leaves = &q }
+
+// property renders why a table is not replicated, for its properties.
+func (q *Quarantine) property() (iceberg.Properties, error) {
+	text, err := json.Marshal(q)
+	return iceberg.Properties{keyQuarantine: string(text)}, err
+}
+
+// quarantineOf reads it, nil where there is none.
+func quarantineOf(props iceberg.Properties) (*Quarantine, error) {
+	text, there := props[keyQuarantine]
+	if !there {
+		return nil, nil
+	}
+	q := &Quarantine{}
+	if err := json.Unmarshal([]byte(text), q); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, keyQuarantine, err)
+	}
+	return q, nil
+}
