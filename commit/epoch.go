@@ -27,13 +27,17 @@ type share struct {
 	log    []*capture.Batch
 	loaded bool            // chunks joined, with rows or without
 	change *capture.Change // of the table as a whole, nil for none; then there are no rows
+	left   *leaving        // nil but for the last share of a table
 	// loading tells of a spilled part that the table's load was not complete.
 	loading bool
 	spill   *spill // of a share too large for memory; nil for others
 }
 
 // spill is the part of a share that is uploaded already. The committer fills it.
-type spill struct{ build *table.Builder }
+type spill struct {
+	build   *table.Builder
+	refused error // why the table cannot follow; nil: it can
+}
 
 func newEpoch(number int64, end capture.Position) *epoch {
 	return &epoch{number: number, end: end, shares: map[*member]*share{}}
@@ -48,11 +52,13 @@ func (e *epoch) follow() *epoch {
 
 // lastOf is the Witness for the next Mark of a table in whose position the epoch is. Where the
 // table is ahead of the epoch's, its own is the later one.
-func (e *epoch) lastOf(m table.Mark) capture.Witness {
-	if e.newest.IsZero() || !m.Last.IsZero() && m.Position.Contains(e.newest.GTID) {
+func (e *epoch) lastOf(m table.Mark) capture.Witness { return later(e.newest, m) }
+
+func later(newest capture.Witness, m table.Mark) capture.Witness {
+	if newest.IsZero() || !m.Last.IsZero() && m.Position.Contains(newest.GTID) {
 		return m.Last
 	}
-	return e.newest
+	return newest
 }
 
 func (e *epoch) share(m *member) *share {
@@ -64,7 +70,8 @@ func (e *epoch) share(m *member) *share {
 	return s
 }
 
-// addSegment joins a segment to the epoch, which owns its batches from now on.
+// addSegment joins a segment to the epoch, which owns its batches from now on. What is of tables
+// that have left is given back.
 func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member, now time.Time) {
 	e.end, e.open = s.End, s.Open
 	if s.Committed.After(e.committed) {
@@ -74,13 +81,18 @@ func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member,
 		e.newest = s.Newest
 	}
 	e.rows += s.Rows
-	if s.Change != nil {
+	if s.Change != nil && members[s.Change.Table.Name] != nil {
 		e.altered = true
 		e.share(members[s.Change.Table.Name]).change = s.Change
 		e.start(now)
 	}
 	for _, b := range s.Batches {
-		sh := e.share(members[b.Table.Name])
+		m := members[b.Table.Name]
+		if m == nil {
+			b.Release()
+			continue
+		}
+		sh := e.share(m)
 		sh.log = append(sh.log, b)
 		e.bytes += b.Bytes()
 		e.start(now)
@@ -112,6 +124,13 @@ func (e *epoch) empty() bool { return len(e.shares) == 0 }
 func (s *share) batches() []*capture.Batch {
 	out := make([]*capture.Batch, 0, len(s.chunks)+len(s.log))
 	return append(append(out, s.chunks...), s.log...)
+}
+
+// discard gives up what the share holds, for a table that keeps what it has. What is uploaded of it
+// becomes garbage.
+func (s *share) discard() {
+	s.release()
+	s.spill, s.change, s.loaded = nil, nil, false
 }
 
 // release gives the batches back.

@@ -215,6 +215,9 @@ func (r *reader) newest(name string) error {
 	if err != nil {
 		return violation{"end", err.Error()}
 	}
+	if n := r.w.brokenAt(name); n > 0 {
+		return r.asItWas(h, n)
+	}
 	end := r.w.server.end()
 	if !h.Mark.Position.Equal(end) || !h.Mark.Load.Complete {
 		return violation{"I2", fmt.Sprintf("position %s, want %s; load %+v", h.Mark.Position, end, h.Mark.Load)}
@@ -267,7 +270,7 @@ func (r *reader) cuts(metas map[string]icetable.Metadata) error {
 		}
 	}
 	for number, n := range parts {
-		if n != len(r.w.names) {
+		if most, least := r.w.membersAt(positions[number]); n > most || n < least {
 			return violation{"I11", fmt.Sprintf("cut %d has %d tables of %d", number, n, len(r.w.names))}
 		}
 	}

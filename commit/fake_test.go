@@ -38,6 +38,9 @@ type fakeServer struct {
 	created map[int][]capture.Name // tables that transactions create
 	alters  map[int]string         // tables that transactions alter
 	empties map[int]string         // tables that transactions truncate
+	breaks  map[int]string         // tables that cannot follow transactions
+	late    bool                   // which shows behind the first part of one that is delivered in parts
+	bad     map[string]error       // tables that cannot be read
 	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
 	delay   time.Duration          // of every segment: the stream is behind what readers see
 
@@ -293,6 +296,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 			}
 			tx, seg.Open = tx[:partRows], true
 		}
+		f.breaks(seg, g)
 		seg.Rows += f.collect(rows, tx, g)
 		if seg.Open {
 			f.part += partRows
@@ -306,7 +310,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		seg.Transactions++
 		seg.Committed = time.UnixMilli(int64(f.next))
 		f.newest = s.witness(f.next)
-		if slices.ContainsFunc(f.endAt, f.at.Equal) || seg.Change != nil {
+		if slices.ContainsFunc(f.endAt, f.at.Equal) || seg.Change != nil || len(seg.Left) > 0 {
 			break
 		}
 		if seg.Created = s.created[f.next]; seg.Created != nil {

@@ -60,6 +60,10 @@ func (r *fakeReader) Read(ctx context.Context, c capture.Capture, within capture
 	}
 	s := r.server
 	s.mu.Lock()
+	if err := s.bad[c.Table.Name.Table]; err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
 	var cs []change
 	var at []int
 	if now := s.shape(c.Table.Name.Table, s.visible); now.Difference(c.Table) != "" {

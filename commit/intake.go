@@ -62,11 +62,23 @@ func (l *loop) placeNext() {
 	l.next = nil
 	l.delivered = s.End
 	if s.Change != nil {
-		l.members[s.Change.Table.Name].alter(s.Change)
+		if m := l.members[s.Change.Table.Name]; m != nil {
+			m.alter(s.Change)
+		}
 	}
+	committed := l.epoch.committed
 	l.epoch.addSegment(s, l.members, time.Now())
-	for _, b := range s.Batches {
+	l.record(s.Batches)
+	l.depart(s.Left, committed)
+}
+
+// record tells the loads which rows the stream has delivered.
+func (l *loop) record(batches []*capture.Batch) {
+	for _, b := range batches {
 		m := l.members[b.Table.Name]
+		if m == nil {
+			continue
+		}
 		if !m.load.complete && b.Moved() {
 			l.loadAgain(m)
 		}
@@ -138,6 +150,10 @@ func (l *loop) join(m *member, a *arrival) error {
 
 func (l *loop) onOpening(o opening) error {
 	m := o.job.member
+	if m.left != nil {
+		o.reply <- window{shape: unread}
+		return nil
+	}
 	w, err := m.load.openWindow(m.shape(), l.delivered.Union(m.position))
 	if err != nil {
 		return err
@@ -151,6 +167,10 @@ func (l *loop) onOpening(o opening) error {
 func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
 	var members []*member
 	for _, n := range names {
+		if l.p.aside[n] != nil {
+			l.p.cfg.Logger.Warn("a quarantined table came into being", "table", n.String())
+			continue
+		}
 		m, err := l.p.adopt(ctx, n, l.delivered)
 		if err != nil {
 			return err

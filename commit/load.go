@@ -251,6 +251,23 @@ func (l *load) arrive(a *arrival) {
 	l.waiting[a.job.number] = a
 }
 
+// abandon gives up the chunks that wait, for a table that has left.
+func (l *load) abandon() {
+	for _, a := range l.waiting {
+		a.abandon()
+	}
+	l.waiting = nil
+}
+
+// abandon gives a chunk up.
+func (a *arrival) abandon() {
+	if a.chunk.Batch != nil {
+		a.chunk.Batch.Release()
+	}
+	a.stale = true
+	close(a.joined)
+}
+
 // ready gives the chunk that joins next, if it has arrived and the stream has delivered
 // all it can have seen.
 func (l *load) ready(delivered capture.Position) *arrival {

@@ -3,7 +3,6 @@ package commit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"cdcd/capture"
@@ -20,6 +19,7 @@ type loaders struct {
 	toLoad   <-chan []*member
 	openings chan<- opening
 	arrivals chan<- *arrival
+	refusals chan<- refusal
 	jobs     chan job
 }
 
@@ -40,7 +40,7 @@ const (
 func newLoaders(cfg Config, l *loop) *loaders {
 	return &loaders{
 		cfg: cfg, server: l.server, flavor: l.delivered.Flavor(), toLoad: l.toLoad,
-		openings: l.openings, arrivals: l.arrivals, jobs: make(chan job),
+		openings: l.openings, arrivals: l.arrivals, refusals: l.refusals, jobs: make(chan job),
 	}
 }
 
@@ -70,8 +70,8 @@ func (s *loaders) plan(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 		}
-		if err := s.planTable(ctx, queue[0]); err != nil {
-			return fmt.Errorf("load %s: %w", queue[0].name(), err)
+		if err := s.unlessGone(ctx, queue[0], s.planTable(ctx, queue[0])); err != nil {
+			return err
 		}
 		queue = queue[1:]
 		select {
@@ -92,6 +92,9 @@ func (s *loaders) planTable(ctx context.Context, m *member) error {
 	number, size := 0, s.chunkRows(m)
 	for _, gap := range capture.Gaps(m.load.done) {
 		for last := false; !last; number++ {
+			if m.gone.Load() {
+				return errGone
+			}
 			bound, end, err := s.bound(ctx, &r, m, gap, size)
 			if err != nil {
 				return err
@@ -119,7 +122,7 @@ func (s *loaders) bound(ctx context.Context, r *Reader, m *member, gap capture.R
 		if err == nil {
 			return bound, last, nil
 		}
-		if err := s.awaitStream(ctx, err, since); err != nil {
+		if err := s.awaitStream(ctx, m, err, since); err != nil {
 			return nil, false, err
 		}
 	}
@@ -180,8 +183,8 @@ func (s *loaders) read(ctx context.Context) error {
 					return err
 				}
 			}
-			if err := s.readChunk(ctx, &r, j); err != nil {
-				return fmt.Errorf("load %s: %w", j.member.name(), err)
+			if err := s.unlessGone(ctx, j.member, s.readChunk(ctx, &r, j)); err != nil {
+				return err
 			}
 		case <-idle.C:
 			closeReader()
@@ -203,7 +206,7 @@ func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
 		}
 		left := rest
 		if a.chunk, left, err = s.readFirst(ctx, r, a.window.table, rest, a.window.after); err != nil {
-			if err := s.awaitStream(ctx, err, since); err != nil {
+			if err := s.awaitStream(ctx, j.member, err, since); err != nil {
 				return err
 			}
 			a.chunk, a.window.shape, left = &capture.Chunk{Range: rest[0], High: a.window.after}, unread, rest[1:]
@@ -216,6 +219,9 @@ func (s *loaders) readChunk(ctx context.Context, r *Reader, j job) error {
 		}
 		if err := s.deliver(ctx, a); err != nil {
 			return err
+		}
+		if j.member.gone.Load() {
+			return errGone
 		}
 		if !a.stale {
 			continue
@@ -251,7 +257,10 @@ func (s *loaders) split(ctx context.Context, r *Reader, t *capture.Table, whole 
 
 // awaitStream waits a little where a table was altered and the stream is still to meet that. It
 // gives any other error back, and that one where it has lasted too long.
-func (s *loaders) awaitStream(ctx context.Context, err error, since time.Time) error {
+func (s *loaders) awaitStream(ctx context.Context, m *member, err error, since time.Time) error {
+	if m.gone.Load() {
+		return errGone
+	}
 	if !errors.Is(err, capture.ErrAltered) || time.Since(since) > readFor {
 		return err
 	}
@@ -267,6 +276,9 @@ func (s *loaders) openWindow(ctx context.Context, j job) (window, error) {
 	}
 	select {
 	case w := <-o.reply:
+		if j.member.gone.Load() {
+			return window{}, errGone
+		}
 		return w, nil
 	case <-ctx.Done():
 		return window{}, context.Cause(ctx)

@@ -38,6 +38,8 @@ type loop struct {
 	arrivals chan *arrival
 	toLoad   chan []*member
 	unloaded []*member // to be handed to the loaders
+	refusals chan refusal
+	forgets  []capture.Name // of which the stream is to deliver nothing more
 
 	cuts      cutter
 	settling  bool // the source is asked for its position
@@ -75,7 +77,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		delivered: p.start, finished: p.start,
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
-		server:   stream.Server(),
+		refusals: make(chan refusal), server: stream.Server(),
 		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1},
 	}
 	for _, m := range l.members {
@@ -120,7 +122,9 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 				return err
 			}
 		case a := <-l.arrivals:
-			a.job.member.load.arrive(a)
+			a.job.member.arrive(a)
+		case r := <-l.refusals:
+			l.onRefusal(r)
 		case s := <-l.settlings:
 			l.onSettling(s, time.Now())
 		case n := <-l.p.cfg.Touched:
@@ -164,6 +168,7 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 		}
 	}
 	if !l.reading && l.wantsMore() {
+		l.forget()
 		l.reading = true
 		g.Go(func() error {
 			s, err := l.stream.Next(ctx)
@@ -324,60 +329,6 @@ func (l *loop) recordCut() {
 	for _, m := range l.members {
 		m.load.recorder.cut()
 	}
-}
-
-// onWork takes the result of a commit in.
-func (l *loop) onWork(w work) error {
-	if w.err != nil || w.spill {
-		return w.err
-	}
-	if w.cut != nil {
-		l.cuts.onCut(w.cut)
-		l.p.cfg.Logger.Debug("cut published", "cut", w.cut.cut.Number, "took_ms", fractional(w.took))
-		l.demanded(w.cut)
-		return nil
-	}
-	if w.replace != nil {
-		l.onReplace(w)
-		return nil
-	}
-	l.inFlight = time.Time{}
-	defer l.publish()
-	l.finished, l.cuts.number = w.receipt.End(), w.receipt.Epoch()
-	l.counters.landed(w)
-	l.p.cfg.Logger.Debug("epoch committed", "epoch", w.receipt.Epoch(), "tables", len(w.landings), "took_ms", fractional(w.took))
-	for _, ld := range w.landings {
-		if ld.changes.Commits == 0 {
-			continue
-		}
-		ld.member.position, ld.member.behind, ld.member.loaded = ld.mark.Position, time.Time{}, ld.mark.Load.Complete
-		ld.member.changes.add(ld.changes)
-		l.cuts.commits++
-		if ld.member.loaded && ld.member.loadedAt.IsZero() {
-			ld.member.loadedAt = time.Now()
-		}
-		if ld.unnoted != nil {
-			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
-		}
-		if ld.change != nil {
-			l.p.cfg.Logger.Info(map[bool]string{true: "table truncated", false: "table altered"}[ld.change.Truncated], "table", ld.member.Lake.String(), "gtid", ld.change.GTID, "columns", len(ld.change.Table.Columns))
-		}
-		l.logDebris(ld)
-		l.logLanding(w, ld)
-	}
-	return nil
-}
-
-func (l *loop) logDebris(ld landing) {
-	if ld.debris != nil {
-		l.p.cfg.Logger.Warn("old files left behind", "table", ld.member.Lake.String(), "err", ld.debris)
-	}
-}
-
-func (l *loop) logLanding(w work, ld landing) {
-	l.p.cfg.Logger.Debug("committed", "table", ld.member.Lake.String(), "epoch", w.receipt.Epoch(),
-		"inserted", ld.changes.Inserted, "updated", ld.changes.Updated, "deleted", ld.changes.Deleted, "reused_files", ld.reused,
-		"snapshot_id", ld.member.table.Head().Snapshot, "position", ld.mark.Position.String(), "dur_ms", ld.took.Milliseconds())
 }
 
 // release gives all batches back that no commit has taken.

@@ -36,6 +36,9 @@ type member struct {
 	loadedAt time.Time
 	former   int64             // the fence number in force before ours
 	settled  *capture.Position // the source's position when loadedAt was over; nil: not known yet
+	left     *table.Quarantine // why it is not replicated any more; nil: it is
+	gone     atomic.Bool       // the same, for the loaders
+	last     *table.Head       // where it had left before this process
 	changes  Changes
 }
 

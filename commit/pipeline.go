@@ -38,6 +38,10 @@ type Config struct {
 	// MaxLag is how long a table that nothing touches may keep its old position.
 	MaxLag time.Duration
 
+	// Quarantine has a table leave replication that something concerns alone which cannot be
+	// followed, where the pipeline would otherwise end.
+	Quarantine bool
+
 	// Touched tells of lake tables whose snapshots another program has just changed, as far as
 	// that is known here. They get a Mark soon, and not with their next change. Nil: of none.
 	Touched <-chan table.Name
@@ -52,6 +56,7 @@ type Pipeline struct {
 	cfg       Config
 	committer *committer
 	members   map[capture.Name]*member
+	aside     map[capture.Name]*member // that have left
 	control   *member
 	records   []record           // in the control table when the pipeline was opened
 	prepared  []capture.Position // where the former owner's open commits would have ended
@@ -103,7 +108,8 @@ func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
 
 // tables gives all tables that the pipeline writes: the members' and the control table.
 func (p *Pipeline) tables() []*member {
-	return append(slices.Collect(maps.Values(p.members)), p.control)
+	all := slices.AppendSeq(slices.Collect(maps.Values(p.members)), maps.Values(p.aside))
+	return append(all, p.control)
 }
 
 // errFinished ends the other goroutines once the loop has done all there is to do.

@@ -14,6 +14,7 @@ type Stream interface {
 	Connect(ctx context.Context) error
 	Next(ctx context.Context) (*capture.Segment, error)
 	Capture(c capture.Capture) error
+	Forget(n capture.Name)    // nothing of a table is delivered any more
 	EndAt(p capture.Position) // a segment ends at the transaction that completes p
 	Hold(on bool)             // Next returns at a transaction's end, with what there is
 	Server() string

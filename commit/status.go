@@ -51,6 +51,17 @@ func (s Status) Lag() time.Duration {
 	return lag
 }
 
+// Quarantined gives the source tables that are not replicated any more.
+func (s Status) Quarantined() []string {
+	var out []string
+	for _, t := range s.Tables {
+		if t.Quarantine != nil {
+			out = append(out, t.Source.String())
+		}
+	}
+	return out
+}
+
 // Cut is a point at which the control table names a snapshot of every table.
 type Cut struct {
 	Number    int64 // 0: none
@@ -74,6 +85,7 @@ type TableStatus struct {
 	Committed            time.Time
 	Snapshot             int64 // that Content is of
 	Content              table.Stats
+	Quarantine           *table.Quarantine // why it is not replicated any more; nil: it is
 	IndexKeys, IndexRuns int
 	// IndexMemory and IndexDisk are the bytes that the key index takes.
 	IndexMemory, IndexDisk int64
@@ -218,8 +230,24 @@ func (l *loop) publish() {
 		t.IndexMemory, t.IndexDisk = c.memory, c.disk
 		s.Tables = append(s.Tables, t)
 	}
+	for _, m := range l.p.aside {
+		s.Tables = append(s.Tables, l.counters.ofAside(m))
+	}
 	slices.SortFunc(s.Tables, func(a, b TableStatus) int { return strings.Compare(a.Source.String(), b.Source.String()) })
 	l.p.status.Store(s)
+}
+
+// ofAside is the status of a table that has left.
+func (c *counters) ofAside(m *member) TableStatus {
+	x := c.content[m]
+	if h := m.last; h != nil {
+		x.committed, x.snapshot = h.Mark.Committed, h.Snapshot
+		x.stats.Rows, x.stats.DeletedRows = h.Rows()
+	}
+	return TableStatus{
+		Source: m.name(), Lake: m.Lake, Position: m.position, Changes: m.changes, Committed: x.committed, Snapshot: x.snapshot, Content: x.stats,
+		Quarantine: m.left,
+	}
 }
 
 // Quantile estimates a quantile in seconds, by the bucket it falls into.

@@ -16,11 +16,12 @@ import (
 
 // The keys of Marks and refs as docs and readers know them.
 const (
-	keyOfFence    = "cdcd.fence"
-	keyOfPosition = "cdcd.position"
-	keyOfNewest   = "cdcd.position-snapshot"
-	branchOfFence = "cdcd_fence"
-	tagOfPosition = "cdcd_pos"
+	keyOfFence      = "cdcd.fence"
+	keyOfPosition   = "cdcd.position"
+	keyOfNewest     = "cdcd.position-snapshot"
+	keyOfQuarantine = "cdcd.quarantine"
+	branchOfFence   = "cdcd_fence"
+	tagOfPosition   = "cdcd_pos"
 )
 
 // event is something on the network that tells what the protocol did.
@@ -87,6 +88,9 @@ func (w *world) checkStep(name string, before, after icetable.Metadata) {
 	old, now := before.CurrentSnapshot(), after.CurrentSnapshot()
 	if now == nil || old != nil && old.SnapshotID == now.SnapshotID {
 		return
+	}
+	if before.Properties()[keyOfQuarantine] != "" {
+		w.violated("I2", "%s: written to after it has left", name)
 	}
 	if w.isFrozen(name) {
 		w.violated("I19", "%s: written to before a person has decided", name)

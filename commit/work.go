@@ -39,13 +39,16 @@ type committer struct {
 	pipeline string
 	timeline int64
 	fence    int64
+	// quarantine has a table leave that cannot follow.
+	quarantine bool
 }
 
 // landing is what a commit of one table came to.
 type landing struct {
 	member  *member
 	mark    table.Mark
-	change  *capture.Change // of the table's shape, where that is what landed
+	change  *capture.Change   // of the table's shape, where that is what landed
+	left    *table.Quarantine // why it was the table's last commit; nil: it was not
 	changes Changes
 	reused  int // data files that an attempt before had uploaded
 	took    time.Duration
@@ -78,8 +81,8 @@ func (c *committer) commit(ctx context.Context, e *epoch, tasks []task) (Receipt
 	return Receipt{epoch: e.number, end: e.end}, landings, nil
 }
 
-// commitShare lands one table's share of an epoch.
-func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing, error) {
+// markOf is the Mark that a table gets.
+func (c *committer) markOf(e *epoch, t task) table.Mark {
 	m, s := t.member, t.share
 	mark := table.Mark{
 		Pipeline: c.pipeline, Timeline: c.timeline, Fence: c.fence, Epoch: e.number,
@@ -95,7 +98,16 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		if mark.Committed.IsZero() {
 			mark.Committed = h.Mark.Committed
 		}
+		if s != nil && s.left != nil {
+			s.left.keep(&mark, h.Mark)
+		}
 	}
+	return mark
+}
+
+// landShare lands one table's share of an epoch, of which the table can follow all.
+func (c *committer) landShare(ctx context.Context, e *epoch, t task) (landing, error) {
+	m, s, mark := t.member, t.share, c.markOf(e, t)
 	began := time.Now()
 	l := landing{member: m, mark: mark}
 	if s != nil {
@@ -105,6 +117,10 @@ func (c *committer) commitShare(ctx context.Context, e *epoch, t task) (landing,
 		d, err := c.build(ctx, e, t)
 		if err != nil {
 			return landing{}, err
+		}
+		if s != nil && s.left != nil {
+			l.left = &s.left.why
+			d.Leave(s.left.why)
 		}
 		if s != nil && d.Empty() && !s.loaded && m.table.Head().Marked() {
 			return landing{member: m}, nil // the changes cancel out: the position may lag
@@ -219,10 +235,17 @@ func (c *committer) rebase(ctx context.Context, m *member, h *table.Head) error 
 func (c *committer) spill(ctx context.Context, e *epoch) error {
 	defer e.release()
 	for m, s := range e.shares {
+		if s.spill.refused != nil {
+			continue
+		}
 		if s.spill.build == nil {
 			s.spill.build = m.table.Build(c.fence, e.number)
 		}
-		if err := s.spill.build.Loading(s.loading).Add(ctx, s.batches()); err != nil {
+		err := s.spill.build.Loading(s.loading).Add(ctx, s.batches())
+		if c.quarantine && ofTable(err) {
+			s.spill.refused, err = err, nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -162,7 +162,7 @@ func (w *world) config(lane int) Config {
 	cuts := cutPlans[(w.plan.cuts+w.starts)%len(cutPlans)]
 	w.starts++
 	cfg := Config{
-		Pipeline: "p", Source: &networkSource{n}, Logger: slog.New(slog.DiscardHandler),
+		Pipeline: "p", Source: &networkSource{n}, Quarantine: w.plan.breaks, Logger: slog.New(slog.DiscardHandler),
 		Tables: table.Config{
 			Catalog: n, Store: n, Pipeline: "p", Intents: "file:///lake" + intents, IndexDir: filepath.Join(w.dir, fmt.Sprint("index", lane)), Memory: w.mem, Now: time.Now,
 		},
@@ -323,6 +323,10 @@ func (w *world) fill(n int) {
 				c.val = nil
 			}
 			tx = append(tx, c)
+		}
+		if w.plan.breaks && len(w.server.log) > firstRows && w.server.breaks == nil {
+			w.server.breakNext(w.names[0])
+			tx = append(tx, change{w.names[0], 9, value("not to be seen")})
 		}
 		w.server.add(tx...)
 	}
