@@ -195,6 +195,9 @@ func (e *exactly) at(t *take) error {
 
 // first compares all rows.
 func (e *exactly) first(ctx context.Context, t *take) {
+	if h, err := table.LoadHead(ctx, e.cfg.Lake, e.name); err == nil && h != nil && e.quarantined(h) {
+		return
+	}
 	err := e.at(t)
 	bad := map[int]bool{}
 	if err == nil {

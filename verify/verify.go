@@ -39,6 +39,8 @@ const (
 	Moving Verdict = "moving"
 	// Unknown: the table could not be compared.
 	Unknown Verdict = "unknown"
+	// Quarantined: the table is not replicated any more, and not compared.
+	Quarantined Verdict = "quarantined"
 )
 
 // Result is the comparison of one table.
@@ -155,6 +157,9 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.quarantined(h) {
+		return nil
+	}
 	if !h.Mark.Load.Complete {
 		return errors.New("the table is still being loaded")
 	}
@@ -171,6 +176,20 @@ func (c *comparison) run(ctx context.Context) error {
 		return nil
 	}
 	return c.rounds(ctx, bad)
+}
+
+// quarantined reports that a table is not to be compared: what differs is no error of replication.
+func (c *comparison) quarantined(h *table.Head) bool {
+	q := h.Quarantine
+	if q == nil {
+		return false
+	}
+	c.result.Source, c.result.Verdict = h.Source.Table.Name.String(), Quarantined
+	c.result.Reason = q.Reason + "; repair: cdcd resnapshot " + h.Name.String()
+	if q.GTID != "" {
+		c.result.Reason = "before " + q.GTID + ": " + c.result.Reason
+	}
+	return true
 }
 
 // begin prepares for the rows of a table.

@@ -19,12 +19,12 @@ func (d *daemon) compactor(p *commit.Pipeline) (*compaction.Compactor, error) {
 }
 
 // targets gives the tables that may be compacted. One that is being loaded is left alone: its load
-// is over sooner.
+// is over sooner; so is one that is quarantined.
 func targets(control table.Name, p *commit.Pipeline) func() []compaction.Target {
 	return func() []compaction.Target {
 		out := []compaction.Target{{Name: control}}
 		for _, t := range p.Status().Tables {
-			if !t.Loading {
+			if !t.Loading && t.Quarantine == nil {
 				out = append(out, compaction.Target{Name: t.Lake, Snapshot: t.Snapshot})
 			}
 		}

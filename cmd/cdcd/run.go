@@ -208,6 +208,9 @@ func (d *daemon) examine(ctx context.Context, lake *lakehouse) (*capture.Report,
 	for _, w := range report.Warnings {
 		d.logger.Warn("source", "problem", w.What, "repair", w.Repair)
 	}
+	if err := d.passOver(ctx, lake, report); err != nil {
+		return nil, err
+	}
 	if len(report.Problems) > 0 {
 		printProblems(d.console.err, report.Problems)
 		return nil, coded{exitHuman, fmt.Errorf("the source is not fit for replication: %s, see above", count(len(report.Problems), "problem"))}
@@ -238,7 +241,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 	return commit.Open(ctx, commit.Config{
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
-		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: maxLag(report.Retention), Until: end,
+		Quarantine: d.cfg.OnTableError == config.OnTableErrorQuarantine, LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), MaxLag: maxLag(report.Retention), Until: end,
 		Touched: d.touched,
 	})
 }

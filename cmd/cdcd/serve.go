@@ -193,9 +193,7 @@ func (d *daemon) httpHandler() http.Handler {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &metrics{view: &d.view, errors: d.errors})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": version()})
-	})
+	mux.HandleFunc("GET /healthz", d.healthz)
 	mux.HandleFunc("GET /readyz", d.readyz)
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, d.view.report(d.cfg.Pipeline))
@@ -204,8 +202,18 @@ func (d *daemon) httpHandler() http.Handler {
 	return mux
 }
 
+// healthz answers that the daemon lives, and which tables do not.
+func (d *daemon) healthz(w http.ResponseWriter, _ *http.Request) {
+	s, _ := d.view.status()
+	out := map[string]any{"status": "ok", "version": version()}
+	if q := s.Quarantined(); len(q) > 0 {
+		out["quarantined"] = q
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
 // readyz answers whether the lake follows the source: every table is loaded, and the lag
-// is small.
+// is small. Quarantined tables are named, and hold nothing up.
 func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
 	s, ok := d.view.status()
 	reasons := unready(s, ok, d.readyLag())
@@ -213,7 +221,11 @@ func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reasons": reasons})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"ready": true, "lag_ms": s.Lag().Milliseconds()})
+	out := map[string]any{"ready": true, "lag_ms": s.Lag().Milliseconds()}
+	if q := s.Quarantined(); len(q) > 0 {
+		out["quarantined"] = q
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
 // readyLag is the lag from which the daemon does not count as ready.

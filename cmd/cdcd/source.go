@@ -138,6 +138,7 @@ func (s *source) Stream(start capture.Position, witnesses []capture.Witness, tab
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
 	stream, err := capture.NewStream(capture.StreamConfig{
 		Source: s.from, Start: start, Witnesses: witnesses, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
+		Quarantine: s.cfg.OnTableError == config.OnTableErrorQuarantine,
 		Limits: capture.Limits{
 			Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg),
 			Prepared: int(s.cfg.Commit.MaxBytes) / preparedShare,
@@ -203,9 +204,9 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 		source := table.Source{Table: t.Table, Options: typeOptions(c), CommitTime: target.CommitTimestamp}
 		lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 		if err := cmp.Or(source.Check(), lake.Check()); t.Problem == nil && err != nil {
-			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)})
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name), Shape: true})
 		} else if err := storageOf(c, target).Check(source); t.Problem == nil && err != nil {
-			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: [%q], ...}, ...], a rule of its own before %s", t.Name, storageOf(c, target).Place)})
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: [%q], ...}, ...], a rule of its own before %s", t.Name, storageOf(c, target).Place), Shape: true})
 		}
 	}
 	return report, nil

@@ -70,6 +70,9 @@ func printStatus(out io.Writer, r statusReport) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d %%\t%s\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
 			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.SmallFiles, t.DeleteFiles, t.DeletedPercent(),
 			humanize.IBytes(uint64(t.DebtBytes)), humanize.IBytes(uint64(t.Bytes)))
+		if t.Quarantine != nil {
+			fmt.Fprintf(w, "\t%s\n", t.Quarantine)
+		}
 		if t.DebtGrowing {
 			fmt.Fprintf(w, "\tits debt grows: more files are to be rewritten than are\n")
 		}

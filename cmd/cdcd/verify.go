@@ -174,17 +174,21 @@ func summary(results []verify.Result) string {
 	if count[verify.Equal] == len(results) {
 		return fmt.Sprintf("all %d tables are equal", len(results))
 	}
-	return fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
+	line := fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
 		count[verify.Equal], count[verify.Different], count[verify.Moving], count[verify.Unknown])
+	if n := count[verify.Quarantined]; n > 0 {
+		line += fmt.Sprintf(", %d quarantined", n)
+	}
+	return line
 }
 
-// verdict is the outcome of all tables: a difference weighs more than what could not be
-// compared.
+// verdict is the outcome of all tables: a difference, or a table that is not replicated any more,
+// weighs more than what could not be compared.
 func verdict(results []verify.Result) error {
 	code := exitOK
 	for _, r := range results {
 		switch {
-		case r.Verdict == verify.Different:
+		case r.Verdict == verify.Different, r.Verdict == verify.Quarantined:
 			code = exitFailure
 		case r.Verdict != verify.Equal && code == exitOK:
 			code = exitLater

@@ -90,7 +90,7 @@ type compacting struct {
 type tableReport struct {
 	Source       string  `json:"source"`
 	Table        string  `json:"table"`
-	State        string  `json:"state"` // loading | streaming
+	State        string  `json:"state"` // loading | streaming | quarantined
 	Position     string  `json:"position"`
 	LoadedRows   int64   `json:"loaded_rows,omitempty"`
 	LoadRows     int64   `json:"load_rows_estimate,omitempty"`
@@ -115,6 +115,8 @@ type tableReport struct {
 	DebtBytes        int64 `json:"debt_bytes"`
 	ReclaimableBytes int64 `json:"reclaimable_bytes"`
 	DebtGrowing      bool  `json:"debt_growing,omitempty"`
+
+	Quarantine *quarantineReport `json:"quarantine,omitempty"`
 }
 
 type refusal struct {
@@ -167,6 +169,9 @@ func (v *view) report(pipeline string) statusReport {
 		if t.Loading {
 			r.State, tr.State = "loading", "loading"
 			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
+		}
+		if tr.Quarantine = newQuarantineReport(t.Lake, t.Quarantine); tr.Quarantine != nil {
+			tr.State = "quarantined"
 		}
 		r.Tables = append(r.Tables, tr)
 	}

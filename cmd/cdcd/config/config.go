@@ -26,6 +26,7 @@ type Config struct {
 	Tables          []TableRule     `yaml:"tables" check:"required"`
 	Namespace       string          `yaml:"namespace" check:"required"` // template of the namespace of a default target
 	Types           Types           `yaml:"types"`
+	OnTableError    string          `yaml:"on_table_error" oneof:"quarantine|stop"`
 	State           string          `yaml:"state" check:"required"` // absolute directory of local state
 	Warehouse       Warehouse       `yaml:"warehouse"`
 	Catalog         Catalog         `yaml:"catalog"`
@@ -94,6 +95,12 @@ type Types struct {
 	BigintUnsigned string `yaml:"bigint_unsigned" oneof:"decimal|long"`
 	ZeroDate       string `yaml:"zero_date" oneof:"error|null"`
 }
+
+// Values of [Config.OnTableError].
+const (
+	OnTableErrorQuarantine = "quarantine" // the table stays as it is, the others go on
+	OnTableErrorStop       = "stop"       // the daemon ends
+)
 
 // Endpoint is a TCP listener.
 type Endpoint struct {
@@ -170,6 +177,7 @@ func Default() Config {
 	return Config{
 		Namespace:       "{schema}",
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
+		OnTableError:    OnTableErrorQuarantine,
 		Catalog:         Catalog{Type: CatalogEmbedded},
 		CatalogEndpoint: CatalogEndpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},

@@ -52,6 +52,7 @@ namespace: "{schema}" # default
 types:
   bigint_unsigned: "decimal" # default
   zero_date: "error" # default
+on_table_error: "quarantine" # default
 state: "/var/lib/cdcd" # /etc/cdcd/cdcd.yaml:4
 warehouse:
   location: "file:///var/lib/cdcd/warehouse" # /etc/cdcd/cdcd.yaml:5

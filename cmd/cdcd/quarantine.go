@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"cdcd/capture"
+	"cdcd/cmd/cdcd/config"
+	"cdcd/table"
+)
+
+// quarantineReport is why a table is not replicated any more.
+type quarantineReport struct {
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason"`
+	GTID   string    `json:"gtid,omitempty"`
+	Since  time.Time `json:"since"`
+	Repair string    `json:"repair"`
+}
+
+func newQuarantineReport(n table.Name, q *table.Quarantine) *quarantineReport {
+	if q == nil {
+		return nil
+	}
+	return &quarantineReport{q.Kind, q.Reason, q.GTID, q.Since, repairOf(n)}
+}
+
+// repairOf is the command that brings a quarantined table back.
+func repairOf(n table.Name) string { return "cdcd resnapshot " + n.String() }
+
+// String says it to people.
+func (q quarantineReport) String() string {
+	at := ""
+	if q.GTID != "" {
+		at = " before " + q.GTID
+	}
+	return "quarantined" + at + ": " + q.Reason + "; repair: " + q.Repair
+}
+
+// passOver takes those problems out of a report that are no reason not to start: how tables look
+// now that the lake has already. They are quarantined, or it is for the log to say.
+func (d *daemon) passOver(ctx context.Context, lake *lakehouse, report *capture.Report) error {
+	shapes := slices.ContainsFunc(report.Problems, func(p capture.Problem) bool { return p.Shape })
+	if !shapes {
+		return nil
+	}
+	heads, err := lakeTables(ctx, lake, d.cfg.Pipeline)
+	if err != nil {
+		return err
+	}
+	known, isAside := map[string]bool{"": len(heads) > 0}, map[string]bool{"": true}
+	for _, h := range heads {
+		n := h.Source.Table.Name.String()
+		known[n], isAside[n] = h.Begun(), h.Quarantine != nil
+		isAside[""] = isAside[""] && h.Quarantine != nil
+	}
+	report.Problems = slices.DeleteFunc(report.Problems, func(p capture.Problem) bool {
+		over := p.Shape && known[p.Table] && (isAside[p.Table] || d.cfg.OnTableError == config.OnTableErrorQuarantine)
+		if over {
+			d.logger.Warn("source", "table", p.Table, "problem", p.What)
+		}
+		return over
+	})
+	return nil
+}
