@@ -67,7 +67,7 @@ func TestNoDate(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) {
 		s.schema(t, "nodate")
 		s.exec(t, "SET SESSION sql_mode = ''; USE nodate; CREATE TABLE a (id INT PRIMARY KEY, d DATE); CREATE TABLE b LIKE a; INSERT INTO a VALUES (1, '0000-00-00'); SET sql_mode = DEFAULT")
-		p := newPipeline(t, s, "nodate.*", nil)
+		p := newPipeline(t, s, "nodate.*", settings{"on_table_error": "stop"})
 		f := p.run("run", "--until", "now")
 		if f.code != 78 {
 			t.Errorf("exit %d", f.code)

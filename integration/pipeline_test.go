@@ -229,6 +229,7 @@ type status struct {
 		Commits                        int64
 		DataFiles                      int `json:"data_files"`
 		DeleteFiles                    int `json:"delete_files"`
+		Quarantine                     *struct{ Reason, GTID string }
 	} `json:"tables"`
 	Refused []struct{ Table, Reason string } `json:"refused"`
 }
