@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,8 +42,11 @@ type Batch struct {
 type Partial struct {
 	From, To int    // rows of the Batch
 	Known    []byte // bitmap of the columns
-	GTID     GTID   // of the transaction, for messages
-	Flavor   Flavor
+	// Patched is a bitmap of columns of which an OpUpdate holds a patch (see [PatchJSON]), which
+	// makes what they are of what they were. They are not in Known. nil: there are none.
+	Patched []byte
+	GTID    GTID // of the transaction, for messages
+	Flavor  Flavor
 }
 
 // Rows is the number of changes.
@@ -142,7 +146,7 @@ func (b *rowBuffer) closeColumn(i int, err error) error {
 func (b *rowBuffer) notePartial(p Partial) {
 	if n := len(b.partial); n > 0 {
 		last := &b.partial[n-1]
-		if last.To == p.From && last.GTID == p.GTID && &last.Known[0] == &p.Known[0] {
+		if last.To == p.From && last.GTID == p.GTID && bytes.Equal(last.Known, p.Known) && bytes.Equal(last.Patched, p.Patched) {
 			last.To = p.To
 			return
 		}

@@ -37,8 +37,8 @@
 // Nothing is delivered from a server of MySQL that has another transaction under the GTID of a
 // [Witness]. Where it cannot answer for one, the stream goes on and says so.
 //
-// A row of a Batch holds the values of all columns, or a [Partial] says which of them: no
-// column that was not logged is taken for NULL.
+// A row of a Batch holds the values of all columns, or a [Partial] says which of them, and of
+// which it holds patches: no column that was not logged is taken for NULL.
 //
 // An ALTER TABLE of a captured table is followed where its text and the shape before it tell what
 // became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to
