@@ -20,8 +20,9 @@ type partialRow struct {
 	id         int
 	val, price string
 	op         capture.Op
-	known      byte // 0: all
-	run        int  // rows of the same row event have the same number
+	known      byte   // 0: all
+	patch      []byte // of val, which is not known then; nil: none
+	run        int    // rows of the same row event have the same number
 }
 
 const (
@@ -43,7 +44,9 @@ func (l *lab) partialBatch(mem memory.Allocator, rows []partialRow) *capture.Bat
 	out := &capture.Batch{Table: &l.source.Table}
 	for i, r := range rows {
 		for c, text := range []string{l.keyText(r.id), r.val, r.price} {
-			if r.known != 0 && r.known&(1<<c) == 0 || text == "null" || c == 2 && text == "" {
+			if c == 1 && r.patch != nil {
+				b.Field(c).(*array.StringBuilder).Append(string(r.patch))
+			} else if r.known != 0 && r.known&(1<<c) == 0 || text == "null" || c == 2 && text == "" {
 				b.Field(c).AppendNull()
 			} else if err := b.Field(c).AppendValueFromString(text); err != nil {
 				l.t.Fatal(err)
@@ -55,6 +58,8 @@ func (l *lab) partialBatch(mem memory.Allocator, rows []partialRow) *capture.Bat
 		case r.known == 0:
 		case n > 0 && rows[i-1].run == r.run && out.Partial[n-1].To == i:
 			out.Partial[n-1].To++
+		case r.patch != nil:
+			out.Partial = append(out.Partial, capture.Partial{From: i, To: i + 1, Known: []byte{r.known}, Patched: []byte{knowsVal}})
 		default:
 			out.Partial = append(out.Partial, capture.Partial{From: i, To: i + 1, Known: []byte{r.known}})
 		}
@@ -94,10 +99,32 @@ func (l *lab) pairs() map[string]pair {
 	return out
 }
 
+// drawPatch draws a patch of an array of small numbers, and gives what it makes of it. Applied
+// twice, or not, it gives another one.
+func drawPatch(t *rapid.T, val string) (patch []byte, now string) {
+	var elements []string
+	if val != "[]" {
+		elements = strings.Split(strings.Trim(val, "[]"), ", ")
+	}
+	const insert, remove, small = 1, 2, 5
+	for range rapid.IntRange(1, 2).Draw(t, "diffs") {
+		if len(elements) > 0 && rapid.Bool().Draw(t, "remove") {
+			patch = append(patch, remove, 4, '$', '[', '0', ']')
+			elements = elements[1:]
+			continue
+		}
+		n := rapid.IntRange(0, 9).Draw(t, "element")
+		patch = append(append(patch, insert, 5), "$[99]\x03"...)
+		patch = append(patch, small, byte(n), 0)
+		elements = append(elements, fmt.Sprint(n))
+	}
+	return patch, "[" + strings.Join(elements, ", ") + "]"
+}
+
 // drawPartial draws a change that a source can make to the model, and makes it.
 func drawPartial(t *rapid.T, model map[int]pair, run int) []partialRow {
 	id := rapid.IntRange(0, 12).Draw(t, "id")
-	now := pair{rapid.SampledFrom([]string{"null", "a", "bb", "", "ccc"}).Draw(t, "val"), rapid.SampledFrom([]string{"null", "1.5", "-2"}).Draw(t, "price")}
+	now := pair{rapid.SampledFrom([]string{"null", "a", "bb", "", "[]", "[1]", "[1, 2]"}).Draw(t, "val"), rapid.SampledFrom([]string{"null", "1.5", "-2"}).Draw(t, "price")}
 	old, exists := model[id]
 	if !exists {
 		model[id] = now
@@ -105,13 +132,16 @@ func drawPartial(t *rapid.T, model map[int]pair, run int) []partialRow {
 		return []partialRow{{id: id, val: now.val, price: now.price, op: op, run: run}}
 	}
 	known := byte(rapid.IntRange(0, 3).Draw(t, "known"))<<1 | knowsID
+	var patch []byte
 	if known&knowsVal == 0 {
-		now.val = old.val
+		if now.val = old.val; strings.HasPrefix(old.val, "[") && rapid.Bool().Draw(t, "patch") {
+			patch, now.val = drawPatch(t, old.val)
+		}
 	}
 	if known&knowsPrice == 0 {
 		now.price = old.price
 	}
-	r := partialRow{id: id, val: now.val, price: now.price, op: capture.OpUpdate, known: known, run: run}
+	r := partialRow{id: id, val: now.val, price: now.price, op: capture.OpUpdate, known: known, patch: patch, run: run}
 	if known == knowsAll {
 		r.known = 0
 	}
@@ -186,7 +216,7 @@ func (l *lab) partialEpoch(t *rapid.T, mem memory.Allocator, model map[int]pair)
 					run++
 				}
 				next := drawPartial(t, model, run)
-				if n := len(rows); n > 0 && rows[n-1].known != next[0].known {
+				if n := len(rows); n > 0 && (rows[n-1].known != next[0].known || (rows[n-1].patch == nil) != (next[len(next)-1].patch == nil)) {
 					run++
 					for i := range next {
 						next[i].run = run

@@ -9,8 +9,9 @@
 //
 // [Fold] gives every key once, in ascending order of Key, with its last change.
 //
-// What a last change does not know is taken from the newest change before it that does, and
-// what none knows is [Pending]. Each change is part of at most one such chain.
+// What a last change does not know is taken from the newest change before it that does, with the
+// patches of those between applied in their order, and what none knows is [Pending]. Each change
+// is part of at most one such chain.
 //
 // Values are compared as stored, never by collation.
 package rowset

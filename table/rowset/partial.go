@@ -15,6 +15,8 @@ type Pending struct {
 	Chain []Ref // the changes that made it, the newest first
 	// Known are the bitmaps of the columns that each of Chain knows; nil: all.
 	Known [][]byte
+	// Patched are the bitmaps of the columns of which each of Chain has a patch; nil: none.
+	Patched [][]byte
 	// Root is the place of the key under which the row was before the first of Chain; what none
 	// of them knows has to be read there. Negative: together they know all.
 	Root int
@@ -89,10 +91,10 @@ func (h *history) chain(place int, last int32) (Pending, error) {
 		out.Chain = append(out.Chain, h.refs[at])
 		p := h.partial[at]
 		if p == nil {
-			out.Known = append(out.Known, nil)
+			out.Known, out.Patched = append(out.Known, nil), append(out.Patched, nil)
 			return out, nil
 		}
-		out.Known = append(out.Known, p.Known)
+		out.Known, out.Patched = append(out.Known, p.Known), append(out.Patched, p.Patched)
 		if lacking.remove(p.Known); lacking.empty() {
 			return out, nil
 		}
@@ -146,8 +148,8 @@ func (m *mask) remove(known []byte) {
 func (m *mask) empty() bool { return m.n == 0 }
 
 // Complete makes whole rows of pending ones: each column is taken from the newest change that
-// knows it, or from the row in bases. The refs are of batches, which have the same columns. The
-// caller releases the arrays.
+// knows it, or from the row in bases, and what newer ones have patches of is patched. The refs are
+// of batches, which have the same columns. The caller releases the arrays.
 func Complete(batches []*capture.Batch, pending []Pending, bases []Ref, mem memory.Allocator) ([]arrow.Array, error) {
 	first := pending[0].Chain[0]
 	columns := len(batches[first.Batch].Table.Columns)
@@ -164,6 +166,9 @@ func Complete(batches []*capture.Batch, pending []Pending, bases []Ref, mem memo
 			}
 		}
 		a, err := takeColumn(sources, refs, mem)
+		if err == nil {
+			a, err = patchColumn(batches, pending, i, columns, a, mem)
+		}
 		if err != nil {
 			for _, done := range out {
 				done.Release()
