@@ -38,10 +38,11 @@
 // A chunk of a table is read while the stream goes on. From a moment before it is read, which
 // lies between two transactions, the keys that the stream delivers for the table are
 // recorded; when the stream has delivered everything that the chunk can have seen, the
-// chunk's rows with recorded keys are dropped and the others join the open epoch, before its
-// log rows. A row of which the log had some columns only is kept if all of them are in the open
-// epoch; else the chunk is read again, and so it is where the stream passed an ALTER TABLE of its
-// table since its window was opened. The range that is done goes into the Mark of the same commit.
+// chunk's rows with recorded keys are dropped and the others join the open epoch, before the log
+// rows that were delivered since, and behind those that it shows for certain. A row of which the
+// log had some columns only is kept if all of them are in the open epoch; else the chunk is read
+// again, and so it is where the log had a patch of the row, which must not be applied twice, or the
+// stream passed an ALTER TABLE of its table since its window was opened. The range that is done goes into the Mark of the same commit.
 //
 // # Cuts on demand
 //

@@ -1,6 +1,8 @@
 package commit
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -23,7 +25,7 @@ type epoch struct {
 
 // share is one table's part of an epoch.
 type share struct {
-	chunks []*capture.Batch // loaded rows, to be folded before the log's
+	chunks []placed // loaded rows
 	log    []*capture.Batch
 	loaded bool            // chunks joined, with rows or without
 	change *capture.Change // of the table as a whole, nil for none; then there are no rows
@@ -31,6 +33,12 @@ type share struct {
 	// loading tells of a spilled part that the table's load was not complete.
 	loading bool
 	spill   *spill // of a share too large for memory; nil for others
+}
+
+// placed is loaded rows, and behind how many batches of the log they are to be folded.
+type placed struct {
+	*capture.Batch
+	behind int
 }
 
 // spill is the part of a share that is uploaded already. The committer fills it.
@@ -99,13 +107,13 @@ func (e *epoch) addSegment(s *capture.Segment, members map[capture.Name]*member,
 	}
 }
 
-// addChunk joins a chunk's rows, which may be nil, to the epoch.
-func (e *epoch) addChunk(m *member, b *capture.Batch, now time.Time) {
+// addChunk joins a chunk's rows, which may be nil, to the epoch, behind so many batches of the log.
+func (e *epoch) addChunk(m *member, b *capture.Batch, behind int, now time.Time) {
 	sh := e.share(m)
 	sh.loaded = true
 	e.start(now)
 	if b != nil {
-		sh.chunks = append(sh.chunks, b)
+		sh.chunks = append(sh.chunks, placed{b, behind})
 		e.rows += b.Rows()
 		e.bytes += b.Bytes()
 	}
@@ -117,13 +125,32 @@ func (e *epoch) start(now time.Time) {
 	}
 }
 
+// logged gives how many batches of the log the epoch has of a table.
+func (e *epoch) logged(m *member) int {
+	if s := e.shares[m]; s != nil {
+		return len(s.log)
+	}
+	return 0
+}
+
 // empty reports that nothing in the epoch changes a table.
 func (e *epoch) empty() bool { return len(e.shares) == 0 }
 
 // batches gives a share's batches in the order in which they are folded.
 func (s *share) batches() []*capture.Batch {
 	out := make([]*capture.Batch, 0, len(s.chunks)+len(s.log))
-	return append(append(out, s.chunks...), s.log...)
+	chunks := slices.Clone(s.chunks)
+	slices.SortStableFunc(chunks, func(a, b placed) int { return cmp.Compare(a.behind, b.behind) })
+	for i, b := range s.log {
+		for ; len(chunks) > 0 && chunks[0].behind <= i; chunks = chunks[1:] {
+			out = append(out, chunks[0].Batch)
+		}
+		out = append(out, b)
+	}
+	for _, c := range chunks {
+		out = append(out, c.Batch)
+	}
+	return out
 }
 
 // discard gives up what the share holds, for a table that keeps what it has. What is uploaded of it

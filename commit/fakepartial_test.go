@@ -11,15 +11,22 @@ import (
 
 // Values that say more than the column val. A row's value and its tag are told apart by tagMark;
 // a value that begins with it is a change that knows the tag alone. One that begins with moveMark
-// takes over the row of another id, of which it knows nothing.
+// takes over the row of another id, of which it knows nothing. One that begins with patchMark is a
+// patch of the value, which is an array of numbers: another one follows them.
 const (
-	tagMark  = "|"
-	moveMark = ">"
+	tagMark   = "|"
+	moveMark  = ">"
+	patchMark = "+"
 )
 
 // tagged is a change of a row's tag that leaves val out.
 func tagged(table string, id int64, tag string) change {
 	return change{table, id, value("%s%s", tagMark, tag)}
+}
+
+// patched is a change of a row's value that is known by a patch of it alone.
+func patched(table string, id int64, number int) change {
+	return change{table, id, value("%s%d", patchMark, number)}
 }
 
 // moved is a change of a row's id that leaves everything else out.
@@ -33,6 +40,10 @@ func (c change) after(rows map[int64]string) string {
 		row := rows[from]
 		delete(rows, from)
 		return row
+	}
+	if number, ok := strings.CutPrefix(*c.val, patchMark); ok {
+		array, tag, _ := strings.Cut(rows[c.id], "]")
+		return strings.Replace(array+", "+number+"]"+tag, "[, ", "[", 1)
 	}
 	if tag, ok := strings.CutPrefix(*c.val, tagMark); ok {
 		val, _, _ := strings.Cut(rows[c.id], tagMark)
@@ -57,6 +68,14 @@ func (c change) columns() (val, tag *string) {
 	if _, ok := c.moved(); ok || c.val == nil {
 		return nil, nil
 	}
+	if number, ok := strings.CutPrefix(*c.val, patchMark); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			panic(err)
+		}
+		patch := "\x01\x07$[9999]\x03\x05" + string([]byte{byte(n), byte(n >> 8)}) // an int16 is inserted
+		return &patch, nil
+	}
 	v, t, ok := strings.Cut(*c.val, tagMark)
 	if ok {
 		tag = &t
@@ -74,6 +93,9 @@ func (c change) partial(at int) []capture.Partial {
 	}
 	if c.val != nil && strings.HasPrefix(*c.val, tagMark) {
 		return []capture.Partial{{From: at, To: at + 1, Known: []byte{1 | 4}}}
+	}
+	if c.val != nil && strings.HasPrefix(*c.val, patchMark) {
+		return []capture.Partial{{From: at, To: at + 1, Known: []byte{1}, Patched: []byte{2}}}
 	}
 	return nil
 }
@@ -103,6 +125,11 @@ func (l *lab) churnPartial(n int, name string, ids int, moves bool) {
 		switch what := l.server.random(12); {
 		case !exists || what == 0:
 			c = change{name, id, value("v%d", l.server.random(1000))}
+			if l.server.random(2) == 0 {
+				c = change{name, id, value("[]")}
+			}
+		case what < 7 && strings.HasPrefix(state[id], "["):
+			c = patched(name, id, l.server.random(1000))
 		case what == 1:
 			c.val = nil
 		case what == 2 && moves && !taken:

@@ -141,7 +141,7 @@ func (l *loop) join(m *member, a *arrival) error {
 	m.load.rows += rows
 	l.counters.LoadedRows += rows
 	l.counters.NoDates += a.chunk.NoDates
-	l.epoch.addChunk(m, b, time.Now())
+	l.epoch.addChunk(m, b, m.load.place(a.window), time.Now())
 	if m.load.complete {
 		l.p.cfg.Logger.Info("table loaded", "table", m.name().String(), "rows", m.load.rows)
 	}
@@ -154,7 +154,7 @@ func (l *loop) onOpening(o opening) error {
 		o.reply <- window{shape: unread}
 		return nil
 	}
-	w, err := m.load.openWindow(m.shape(), l.delivered.Union(m.position))
+	w, err := m.load.openWindow(m.shape(), l.delivered.Union(m.position), l.epoch.logged(m))
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ const unread = -1
 type window struct {
 	after capture.Position // what was delivered, and what the table holds: the chunk must show all of it
 	from  int              // where the recording of keys begins for it
+	cuts  int              // of the recorder, then
+	log   int              // how many batches of the log the open epoch had, then
 	table capture.Capture  // how the rows are to be read
 	shape int              // that this is: a chunk joins only if the table has had no other since
 }
@@ -84,7 +86,7 @@ const (
 	untouched  touch = iota
 	overwrites       // the log has all of the row: that of the chunk is older, or no news
 	amends           // it has columns of it, all in the open epoch, where they follow the chunk's row
-	amended          // it had columns of it, which may be in no row of the lake
+	amended          // it had columns of it, which may be in no row of the lake, or patches, which the chunk may have or not
 )
 
 func newRecorder(t *capture.Table) (*recorder, error) {
@@ -151,8 +153,11 @@ func (r *recorder) since(from int) map[rowset.Key]touch {
 			switch partial := len(runs) > 0 && row >= runs[0].From && b.ops[row] != capture.OpDelete; {
 			case !partial:
 				out[k] = overwrites
-			case out[k] == untouched:
-				out[k] = amend
+			case out[k] == overwrites:
+			case runs[0].Patched != nil:
+				out[k] = amended
+			default:
+				out[k] = max(out[k], amend)
 			}
 		}
 	}
@@ -212,15 +217,25 @@ func (l *load) mark() table.Load {
 	return table.Load{Done: l.done}
 }
 
-// openWindow opens a window for a chunk, which must show at least the given position.
-func (l *load) openWindow(c capture.Capture, after capture.Position) (window, error) {
+// openWindow opens a window for a chunk, which must show at least the given position. log is how
+// many batches of the log the open epoch has.
+func (l *load) openWindow(c capture.Capture, after capture.Position, log int) (window, error) {
 	if l.recorder == nil {
 		var err error
 		if l.recorder, err = newRecorder(c.Table); err != nil {
 			return window{}, err
 		}
 	}
-	return window{after: after, from: l.recorder.begin(), table: c, shape: l.shape}, nil
+	return window{after: after, from: l.recorder.begin(), cuts: l.recorder.cuts, log: log, table: c, shape: l.shape}, nil
+}
+
+// place gives behind how many batches of the open epoch's log a chunk belongs: those that it
+// shows for certain. Of a patch among them it would be wrong to have it applied again.
+func (l *load) place(w window) int {
+	if w.cuts < l.recorder.cuts {
+		return 0 // all came later
+	}
+	return w.log
 }
 
 // alter follows a change of the table's shape. Keys stay what they are.

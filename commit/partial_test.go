@@ -19,7 +19,7 @@ func TestLoadBesidePartialRows(t *testing.T) {
 			l := newLab(t, seed, "a", "b")
 			l.cfg.ChunkRows, l.cfg.MaxRows, l.cfg.Interval = 8, 1+int(seed), time.Millisecond
 			for i := range 40 {
-				l.server.add(change{"a", int64(i), value("old%d", i)})
+				l.server.add(change{"a", int64(i), value([]string{"old%d", "[%d]"}[i%2], i)})
 			}
 			l.server.delay = time.Duration(seed%4) * time.Millisecond
 			cfg := l.cfg
@@ -50,6 +50,47 @@ func TestLoadBesidePartialRows(t *testing.T) {
 			l.mustRun()
 			l.check()
 			l.checkHistory()
+			l.mem.AssertSize(t, 0)
+		})
+	}
+}
+
+// TestLoadBesidePatches loads a table while the log patches its rows, in epochs that hold many
+// patches: what a chunk shows of them must not be applied again, nor what it does not show be left
+// out.
+func TestLoadBesidePatches(t *testing.T) {
+	const ids = 60
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			l := newLab(t, seed, "a")
+			l.cfg.ChunkRows, l.cfg.MaxRows, l.cfg.Interval = 3, 1000, []time.Duration{5, 50}[seed%2]*time.Millisecond
+			for i := range ids {
+				l.server.add(change{"a", int64(i), value("[]")})
+			}
+			l.server.delay = time.Duration(seed) * time.Millisecond
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for i := range 200 {
+					l.server.add(patched("a", int64(l.server.random(ids)), i))
+					_ = pause(context.Background(), time.Millisecond)
+				}
+			}()
+			cfg := l.cfg
+			cfg.Members = l.members()
+			p, err := Open(context.Background(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop, ended := make(chan struct{}), make(chan error, 1)
+			go func() { ended <- p.Run(context.Background(), stop) }()
+			<-done
+			close(stop)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			l.mustRun()
+			l.check()
 			l.mem.AssertSize(t, 0)
 		})
 	}
@@ -99,7 +140,7 @@ func TestKeysThatMoveWhileLoaded(t *testing.T) {
 // TestWhatAWindowRecords is the rule by which rows of a chunk are kept, dropped, or read again.
 func TestWhatAWindowRecords(t *testing.T) {
 	full, gone, tag, other := change{"a", 1, value("x")}, change{"a", 1, nil}, tagged("a", 1, "t"), tagged("a", 2, "t")
-	cut := change{}
+	patch, cut := patched("a", 1, 7), change{}
 	for name, c := range map[string]struct {
 		changes []change
 		rows    int
@@ -115,12 +156,18 @@ func TestWhatAWindowRecords(t *testing.T) {
 		"a column, committed, then all": {[]change{tag, cut, full}, 0, false},
 		"all, committed, then a column": {[]change{full, cut, tag}, 0, false},
 		"committed, then a column":      {[]change{other, cut, tag}, 1, false},
+		"a patch":                       {[]change{patch}, 0, true},
+		"a column, then a patch":        {[]change{tag, patch}, 0, true},
+		"a patch, committed, a column":  {[]change{patch, cut, tag}, 0, true},
+		"a patch, then all":             {[]change{patch, full}, 0, false},
+		"all, then a patch":             {[]change{full, patch}, 0, false},
+		"a patch of another row":        {[]change{patched("a", 2, 7)}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, 1, "a")
 			m := l.members()[0]
 			ld := load{}
-			w, err := ld.openWindow(capture.Capture{Table: &m.Source.Table}, capture.EmptyPosition(capture.MySQL))
+			w, err := ld.openWindow(capture.Capture{Table: &m.Source.Table}, capture.EmptyPosition(capture.MySQL), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
