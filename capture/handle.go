@@ -160,7 +160,7 @@ func (s *Stream) onRows(e binlog.Event) error {
 		return decodeStop(s.gtidText(), table, err)
 	}
 	if _, known := binlog.RowEvent(e.Type); !known {
-		return s.stopTable(fmt.Sprintf("%v", e.Type), table, "SET GLOBAL binlog_row_value_options = ''")
+		return s.stopTable(fmt.Sprintf("the unknown %v", e.Type), table, "a newer version may know it")
 	}
 	if !s.tx.body {
 		return s.protocolError(e, errNotOpen)

@@ -18,14 +18,17 @@ type origin struct {
 // imageShape is which columns the row images of an event hold, of which at least one lacks some.
 type imageShape struct {
 	kind           binlog.RowKind
+	partial        bool   // the after images may hold diffs of JSON documents
 	present, after []byte // as in the event
 	columns        [2][]int
-	known          []byte // bitmap of what an updated row holds; nil: all
+	held           []byte // bitmap of what is in either image
+	known          []byte // the same for an updated row; nil: all
 }
 
 // cell is a column's part of a row image.
 type cell struct {
 	stored    []byte
+	diffs     []byte // of a JSON document, that in stored where has is set; nil: none
 	has, null bool
 }
 
@@ -57,11 +60,11 @@ func (p *plan) appendIncomplete(r binlog.Rows, o origin) (int, error) {
 // imageOf finds what an event's images hold, or refuses it.
 func (p *plan) imageOf(r binlog.Rows, f Flavor) (*imageShape, error) {
 	for _, m := range p.images {
-		if m.kind == r.Kind && bytes.Equal(m.present, r.Present) && bytes.Equal(m.after, r.After) {
+		if m.kind == r.Kind && m.partial == r.Partial && bytes.Equal(m.present, r.Present) && bytes.Equal(m.after, r.After) {
 			return m, nil
 		}
 	}
-	m := &imageShape{kind: r.Kind, present: bytes.Clone(r.Present), after: bytes.Clone(r.After)}
+	m := &imageShape{kind: r.Kind, partial: r.Partial, present: bytes.Clone(r.Present), after: bytes.Clone(r.After)}
 	for i := range r.Columns {
 		if bitSet(m.present, i) {
 			m.columns[0] = append(m.columns[0], i)
@@ -84,6 +87,9 @@ func (p *plan) imageOf(r binlog.Rows, f Flavor) (*imageShape, error) {
 func (p *plan) judge(m *imageShape, f Flavor) error {
 	t := p.buffer.table
 	if m.kind == binlog.RowInsert {
+		if len(m.columns[0]) == 0 {
+			return fmt.Errorf("%w: rows were inserted without any column, which does not even tell how many", errUntold)
+		}
 		for i, c := range t.Columns {
 			if !bitSet(m.present, i) && c.Default == nil {
 				return fmt.Errorf("column %q: %w: a row was inserted without it, and its default is not known", c.Name, errUntold)
@@ -99,12 +105,12 @@ func (p *plan) judge(m *imageShape, f Flavor) error {
 	if m.kind == binlog.RowDelete {
 		return nil
 	}
-	known := make([]byte, len(m.present))
-	for i := range known {
-		known[i] = m.present[i] | m.after[i]
+	m.held = make([]byte, len(m.present))
+	for i := range m.held {
+		m.held[i] = m.present[i] | m.after[i]
 	}
-	if !binlog.Complete(known, len(t.Columns)) {
-		m.known = known
+	if !binlog.Complete(m.held, len(t.Columns)) {
+		m.known = m.held
 	}
 	if f == MariaDB {
 		return judgeMariaDB(t, m)
@@ -138,7 +144,7 @@ func judgeMariaDB(t *Table, m *imageShape) error {
 // appendCut decodes one source row of an event.
 func (p *plan) appendCut(m *imageShape, images []byte, o origin) (rest []byte, err error) {
 	before, after := p.cells[0], p.cells[1]
-	if rest, err = p.cutCells(images, m.columns[0], before); err != nil {
+	if rest, err = p.cutCells(images, m.columns[0], before, nil); err != nil {
 		return nil, err
 	}
 	switch m.kind {
@@ -147,7 +153,7 @@ func (p *plan) appendCut(m *imageShape, images []byte, o origin) (rest []byte, e
 	case binlog.RowDelete:
 		return rest, p.appendCells(before, OpDelete, o)
 	}
-	if rest, err = p.cutCells(rest, m.columns[1], after); err != nil {
+	if rest, err = p.cutAfter(m, rest, after); err != nil {
 		return nil, err
 	}
 	from := len(p.buffer.ops)
@@ -156,22 +162,39 @@ func (p *plan) appendCut(m *imageShape, images []byte, o origin) (rest []byte, e
 			return nil, err
 		}
 	}
-	for i := range after { // what the second image lacks has not changed
-		if !after[i].has {
-			after[i] = before[i]
-		}
+	if err := p.complete(after, before); err != nil {
+		return nil, err
 	}
 	if err := p.appendCells(after, OpUpdate, o); err != nil {
 		return nil, err
 	}
-	if m.known != nil {
-		p.buffer.notePartial(Partial{From: from, To: len(p.buffer.ops), Known: m.known, GTID: o.gtid, Flavor: o.flavor})
+	if known, patched := p.told(m, after); known != nil {
+		p.buffer.notePartial(Partial{From: from, To: len(p.buffer.ops), Known: known, Patched: patched, GTID: o.gtid, Flavor: o.flavor})
 	}
 	return rest, nil
 }
 
-// cutCells splits an image that holds the given columns.
-func (p *plan) cutCells(image []byte, columns []int, to []cell) ([]byte, error) {
+// complete gives an after image what it lacks, which has not changed.
+func (p *plan) complete(after, before []cell) error {
+	for i := range after {
+		switch c := &after[i]; {
+		case !c.has:
+			*c = before[i]
+		case c.diffs == nil:
+		case len(c.diffs) == 0:
+			*c = before[i]
+		case before[i].null:
+			return fmt.Errorf("%s: column %q: %w: it was NULL", p.buffer.table.Name, p.buffer.table.Columns[i].Name, errMisfit)
+		default:
+			c.stored, c.has = before[i].stored, before[i].has
+		}
+	}
+	return nil
+}
+
+// cutCells splits an image that holds the given columns. Those with a bit in diffs, of a JSON
+// column each, hold diffs.
+func (p *plan) cutCells(image []byte, columns []int, to []cell, diffs []byte) ([]byte, error) {
 	clear(to)
 	n := (len(columns) + 7) / 8
 	if len(image) < n {
@@ -183,14 +206,26 @@ func (p *plan) cutCells(image []byte, columns []int, to []cell) ([]byte, error) 
 			to[i] = cell{has: true, null: true}
 			continue
 		}
-		size, err := p.columns[i].span.of(b)
+		var err error
+		if diffs != nil && p.hasDiffs(diffs, i) {
+			to[i].has = true
+			to[i].diffs, b, err = binlog.CutDiffs(b)
+		} else {
+			to[i], b, err = p.cutCell(i, b)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: column %q: %w", p.buffer.table.Name, p.buffer.table.Columns[i].Name, err)
 		}
-		to[i] = cell{has: true, stored: b[:size]}
-		b = b[size:]
 	}
 	return b, nil
+}
+
+func (p *plan) cutCell(i int, b []byte) (cell, []byte, error) {
+	size, err := p.columns[i].span.of(b)
+	if err != nil {
+		return cell{}, nil, err
+	}
+	return cell{has: true, stored: b[:size]}, b[size:], nil
 }
 
 // moved reports whether an update changed the key.
@@ -210,6 +245,8 @@ func (p *plan) appendCells(row []cell, op Op, o origin) error {
 	for i, c := range row {
 		var err error
 		switch {
+		case c.diffs != nil:
+			err = p.buffer.closeColumn(i, p.appendDiffs(i, c))
 		case !c.has && op == OpInsert:
 			err = p.buffer.appendDefault(i)
 		case !c.has || c.null:

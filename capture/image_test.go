@@ -129,6 +129,7 @@ func TestImagesThatCannotBeRead(t *testing.T) {
 		"an update without the key":      {rows(binlog.RowUpdate, hasA|hasB, hasAll), MySQL, `column "c"`},
 		"a delete without the key":       {rows(binlog.RowDelete, hasC, hasC), MySQL, `column "a"`},
 		"an insert without a default":    {rows(binlog.RowInsert, hasKey|hasB, hasKey|hasB), MySQL, `column "d"`},
+		"an insert without columns":      {rows(binlog.RowInsert, 0, 0), MySQL, "without any column"},
 		"a generated column of MariaDB":  {rows(binlog.RowUpdate, hasKey, hasD), MariaDB, "generated"},
 		"what may be REPLACE of MariaDB": {rows(binlog.RowUpdate, hasKey, hasKey|hasB), MariaDB, "REPLACE"},
 	} {

@@ -15,7 +15,8 @@ type plan struct {
 	wire    *binlog.TableMap
 	buffer  *rowBuffer
 	columns []planColumn
-	lastKey int // the last column of the key in column order
+	lastKey int   // the last column of the key in column order
+	json    []int // the columns of type JSON
 	images  []*imageShape
 	cells   [2][]cell // of one row, where images are incomplete
 }
@@ -53,6 +54,9 @@ func newPlan(wire *binlog.TableMap, b *rowBuffer, collations map[uint64]string) 
 		if p.columns[i].key {
 			p.lastKey = i
 		}
+		if c.Type == TypeJSON {
+			p.json = append(p.json, i)
+		}
 	}
 	return p, nil
 }
@@ -62,7 +66,7 @@ func (p *plan) append(r binlog.Rows, o origin) (int, error) {
 	if r.Columns != len(p.columns) {
 		return 0, fmt.Errorf("%s: row of %d columns, the table map has %d", p.buffer.table.Name, r.Columns, len(p.columns))
 	}
-	if !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
+	if r.Partial || !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
 		return p.appendIncomplete(r, o)
 	}
 	rows, committed := 0, o.committed

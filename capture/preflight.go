@@ -181,7 +181,7 @@ func (p *preflight) checkLog() error {
 	if p.Server.Flavor == MariaDB {
 		return p.warnOfImage()
 	}
-	return p.require(requirement{"binlog_row_value_options", "", "''"})
+	return nil
 }
 
 // warnOfImage tells which updates of MariaDB cannot be read where its images are incomplete.

@@ -23,7 +23,7 @@ func (s *Stream) repeats(g GTID) bool {
 func ofTransaction(t binlog.Type) bool {
 	switch t {
 	case binlog.TypeTableMap, binlog.TypeQuery, binlog.TypeQueryCompressed, binlog.TypeXID, binlog.TypeXAPrepare,
-		binlog.TypeTransactionPayload, binlog.TypeExecuteLoadQuery, binlog.TypePartialUpdateRows:
+		binlog.TypeTransactionPayload, binlog.TypeExecuteLoadQuery:
 		return true
 	}
 	return binlog.AnyRowEvent(t)

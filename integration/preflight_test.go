@@ -81,7 +81,7 @@ func TestPreflightSettings(t *testing.T) {
 		s.schema(t, "pre")
 		s.exec(t, "CREATE TABLE pre.t (id INT PRIMARY KEY)")
 		p := newPipeline(t, s, "pre.*", nil)
-		c := p.wantProblems(`binlog_format is "MIXED"`, `binlog_row_metadata is "MINIMAL"`, `gtid_mode is "OFF"`, `binlog_row_value_options is "PARTIAL_JSON"`)
+		c := p.wantProblems(`binlog_format is "MIXED"`, `binlog_row_metadata is "MINIMAL"`, `gtid_mode is "OFF"`)
 		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].What, "sync_binlog") {
 			t.Errorf("warnings: %+v", c.Warnings)
 		}

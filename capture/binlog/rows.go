@@ -20,6 +20,8 @@ type Rows struct {
 	Present []byte // bitmap of the columns in the (before) image
 	After   []byte // bitmap of the columns in the after image of an update
 	Images  []byte // row images, one after another; updates: before, after, before, after ...
+	// Partial tells that after images may hold diffs of JSON documents: see CutPartial.
+	Partial bool
 }
 
 // RowEvent reports whether t is a row event that ParseRows understands, and its kind.
@@ -27,7 +29,7 @@ func RowEvent(t Type) (kind RowKind, ok bool) {
 	switch t {
 	case TypeWriteRowsV1, TypeWriteRowsV2:
 		return RowInsert, true
-	case TypeUpdateRowsV1, TypeUpdateRowsV2:
+	case TypeUpdateRowsV1, TypeUpdateRowsV2, TypePartialUpdateRows:
 		return RowUpdate, true
 	case TypeDeleteRowsV1, TypeDeleteRowsV2:
 		return RowDelete, true
@@ -41,7 +43,7 @@ func AnyRowEvent(t Type) bool {
 	if plain, ok := Compressed(t); ok {
 		t = plain
 	}
-	if _, ok := RowEvent(t); ok || t == TypePartialUpdateRows {
+	if _, ok := RowEvent(t); ok {
 		return true
 	}
 	return t >= 20 && t <= 22 // MySQL 5.1 pre-releases
@@ -61,9 +63,9 @@ func ParseRows(e Event) (Rows, error) {
 		return Rows{}, fmt.Errorf("%v is not a row event", e.Type)
 	}
 	c := cursor{b: e.Body}
-	r := Rows{Kind: kind, TableID: c.uint(6)}
+	r := Rows{Kind: kind, TableID: c.uint(6), Partial: e.Type == TypePartialUpdateRows}
 	c.u16() // flags
-	if e.Type >= TypeWriteRowsV2 && e.Type <= TypeDeleteRowsV2 {
+	if e.Type >= TypeWriteRowsV2 && e.Type <= TypeDeleteRowsV2 || r.Partial {
 		c.take(int(c.u16()) - 2) // extra data; its length counts itself
 	}
 	r.Columns = int(c.lenenc())
