@@ -31,7 +31,6 @@ func quarantineCases() []quarantineCase {
 		{"SET SESSION binlog_alter_two_phase = ON", "ALTER TABLE %s ADD extra INT", []string{"in two phases"}, mariadb118},
 		{"", "CREATE OR REPLACE TABLE %s (id INT PRIMARY KEY)", []string{"CREATE"}, mariadb118},
 		{"SET SESSION binlog_row_image = MINIMAL", "REPLACE INTO %s (id, v) VALUES (1, 'x')", []string{"an incomplete row image"}, mariadb118},
-		{"SET SESSION binlog_row_value_options = PARTIAL_JSON", "UPDATE %s SET doc = JSON_SET(doc, '$[0]', 2)", []string{"PARTIAL_UPDATE_ROWS"}, mysql97},
 	}
 }
 
