@@ -31,6 +31,7 @@ type Attempt struct {
 	tags         *tagging          // nil but where only tags change
 	storage      *restorage        // nil but where only spec and properties change
 	evolves      *evolution        // nil but where the schema changes
+	publishes    bool              // main becomes what was loaded anew
 	list         []byte            // the manifest list
 	written      map[string][]byte // the manifests of this attempt, by path
 	bits         map[string]*bitmap
@@ -80,7 +81,7 @@ func newSnapshotID() int64 {
 // version then.
 func assemble(h *Head, c *content, d *Delta, m Mark, version int) (*assembly, error) {
 	a := &assembly{
-		head: h, parent: h.meta.CurrentSnapshot(), content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(), version: version,
+		head: h, parent: h.tip(), content: c, delta: d, mark: m, names: newNamer(h.meta.Location(), m.Fence, m.Epoch), id: newSnapshotID(), version: version,
 		vectors: map[string]iceberg.DataFile{}, bits: map[string]*bitmap{}, written: map[string][]byte{},
 	}
 	added := map[string]int32{}
@@ -181,7 +182,7 @@ func (a *assembly) Remove(string) error { return errors.ErrUnsupported }
 // manifest writes one manifest.
 func (a *assembly) manifest(spec int32, kind iceberg.ManifestContent, fill func(w *manifest.Writer) error) (iceberg.ManifestFile, error) {
 	var buf bytes.Buffer
-	w, err := manifest.NewWriter(&buf, a.version, *a.specByID(spec), a.head.meta.CurrentSchema(), a.id, kind)
+	w, err := manifest.NewWriter(&buf, a.version, *a.specByID(spec), a.head.schema(), a.id, kind)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (t *Table) collectKeys(parts <-chan keyPart) error {
 func (t *Table) keyReaders(files []*dataFile) []*keyReader {
 	var fields []int // ids of the key columns
 	for _, k := range t.head.Source.Table.Key {
-		fields = append(fields, t.head.meta.CurrentSchema().Field(k).ID)
+		fields = append(fields, t.head.schema().Field(k).ID)
 	}
 	out := make([]*keyReader, len(files))
 	for i, f := range files {
@@ -177,7 +177,7 @@ func (r *keyReader) hand(ctx context.Context, parts chan<- keyPart, path string)
 
 // version names the head's snapshot to the index.
 func (h *Head) version() keyindex.Version {
-	s := h.meta.CurrentSnapshot()
+	s := h.tip()
 	if s == nil {
 		return keyindex.Version{}
 	}
@@ -191,7 +191,7 @@ func (h *Head) follows(v keyindex.Version) bool {
 	if v.Snapshot == 0 || mutated("nofollows") {
 		return true
 	}
-	oldest := h.meta.CurrentSnapshot()
+	oldest := h.tip()
 	for s := oldest; s != nil; s = parentOf(h.meta, s) {
 		if s.SequenceNumber <= v.Sequence {
 			return s.SnapshotID == v.Snapshot

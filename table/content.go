@@ -61,7 +61,7 @@ type content struct {
 // loadContent reads all manifests of a head. What is read of the content later is read
 // whether or not ctx has ended by then: a commit may follow. Stores bound how long that takes.
 func loadContent(ctx context.Context, h *Head) (*content, error) {
-	return loadContentOf(ctx, h, h.meta.CurrentSnapshot())
+	return loadContentOf(ctx, h, h.tip())
 }
 
 // loadChecked is loadContent for a head that is built on. Where others rewrote the table since
@@ -72,7 +72,11 @@ func loadChecked(ctx context.Context, h *Head) (*content, error) {
 	if err != nil || h.Snapshot == 0 || h.Marked() {
 		return c, err
 	}
-	before, err := loadContentOf(ctx, h, h.meta.SnapshotByName(refPosition))
+	marked := h.meta.SnapshotByName(refPosition)
+	if h.OnBranch() {
+		marked = h.newestMarked()
+	}
+	before, err := loadContentOf(ctx, h, marked)
 	if err != nil {
 		return nil, err
 	}

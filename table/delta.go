@@ -28,6 +28,9 @@ type Delta struct {
 	replaces *replacement
 	evolves  *evolution  // nil but where the schema changes, and no row does
 	leaves   *Quarantine // nil but where nothing of the table follows
+	anew     bool        // it begins to load the table anew
+	// publishes is set where main becomes what was loaded anew.
+	publishes bool
 	// Inserted, Updated and Deleted count rows by what happened to them in the lake.
 	Inserted, Updated, Deleted int64
 	Reused                     int // files that an earlier attempt has uploaded
@@ -41,7 +44,7 @@ type added struct {
 }
 
 // Empty reports that the Delta changes nothing.
-func (d *Delta) Empty() bool { return d.keepsRows() && d.leaves == nil }
+func (d *Delta) Empty() bool { return d.keepsRows() && d.leaves == nil && !d.publishes }
 
 // keepsRows reports that it changes neither rows nor how they look.
 func (d *Delta) keepsRows() bool {

@@ -38,7 +38,7 @@ func evolve(h *Head, c *capture.Change) (*evolution, error) {
 	if err != nil {
 		return nil, err
 	}
-	was := h.meta.CurrentSchema().Fields()
+	was := h.schema().Fields()
 	if len(c.From) != len(c.Table.Columns) || len(was) < len(h.Source.Table.Columns) {
 		return nil, fmt.Errorf("%w: %d columns, the change is of %d", ErrCorrupt, len(c.Table.Columns), len(c.From))
 	}
@@ -60,7 +60,7 @@ func evolve(h *Head, c *capture.Change) (*evolution, error) {
 			}
 		}
 	}
-	if err := keepsPartitions(h.meta, fields); err != nil {
+	if err := keepsPartitions(h.meta, h.schema(), fields); err != nil {
 		return nil, err
 	}
 	var key []int
@@ -98,7 +98,7 @@ func numbered(meta icetable.Metadata, key []int, fields []iceberg.NestedField) *
 
 // keepsPartitions refuses to drop or widen a column that files are divided by: engines do not
 // read such tables, or compare values of two types.
-func keepsPartitions(meta icetable.Metadata, fields []iceberg.NestedField) error {
+func keepsPartitions(meta icetable.Metadata, schema *iceberg.Schema, fields []iceberg.NestedField) error {
 	now := map[int]iceberg.Type{}
 	for _, f := range fields {
 		now[f.ID] = f.Type
@@ -106,7 +106,7 @@ func keepsPartitions(meta icetable.Metadata, fields []iceberg.NestedField) error
 	for _, spec := range meta.PartitionSpecs() {
 		for _, p := range spec.Fields() {
 			for _, id := range p.SourceIDs {
-				was, ok := meta.CurrentSchema().FindFieldByID(id)
+				was, ok := schema.FindFieldByID(id)
 				if ok && (now[id] == nil || !now[id].Equals(was.Type)) {
 					return fmt.Errorf("the lake table is, or was, divided by %q", was.Name)
 				}
@@ -133,6 +133,13 @@ func (e *evolution) updates(h *Head) (before, behind []icetable.Update, err erro
 	if err != nil {
 		return nil, nil, err
 	}
+	if h.OnBranch() {
+		behind = []icetable.Update{icetable.NewSetPropertiesUpdate(iceberg.Properties{keyLoadSource: source})}
+		if schemaOf(h.meta, e.schema.ID) == nil {
+			before = []icetable.Update{icetable.NewAddSchemaUpdate(e.schema)}
+		}
+		return before, behind, nil
+	}
 	behind = []icetable.Update{icetable.NewSetPropertiesUpdate(iceberg.Properties{keySource: source})}
 	if e.schema.ID == h.Schema {
 		return nil, behind, nil
@@ -151,7 +158,7 @@ func (e *evolution) requirements(h *Head) []icetable.Requirement {
 
 // reshape prepares for rows in the shape of a head, where it has another than the one before.
 func (t *Table) reshape(old, h *Head) error {
-	if h.Schema == old.Schema && h.meta.Properties()[keySource] == old.meta.Properties()[keySource] {
+	if h.Schema == old.Schema && h.Source.SameTable(old.Source) {
 		return nil
 	}
 	t.uploads = nil // of the schema before

@@ -41,6 +41,7 @@ type Head struct {
 	// Trouble is why there is no Mark to go on from. It is nil but where the table was loaded
 	// for repair.
 	Trouble  error
+	branch   string // that the head is of; "": main
 	meta     icetable.Metadata
 	store    fileio.Store
 	location string // of the metadata file
@@ -59,7 +60,7 @@ func (h *Head) Same(o *Head) bool {
 // Rows is the number of rows that the table's current snapshot counts in its summary,
 // deleted ones included, and of those deleted.
 func (h *Head) Rows() (total, deleted int64) {
-	s := h.meta.CurrentSnapshot()
+	s := h.tip()
 	if s == nil || s.Summary == nil {
 		return 0, 0
 	}
@@ -67,8 +68,11 @@ func (h *Head) Rows() (total, deleted int64) {
 	return counter(p, "total-records"), counter(p, "total-position-deletes")
 }
 
-// newHead reads a head out of table metadata.
-func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
+// newHead reads main's head out of table metadata.
+func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) { return newHeadOn(n, t, cfg, "") }
+
+// newHeadOn reads the head of a branch out of table metadata; main's where there is no such branch.
+func newHeadOn(n Name, t *icetable.Table, cfg Config, branch string) (*Head, error) {
 	meta := t.Metadata()
 	h := &Head{
 		Name: n, UUID: meta.TableUUID(), Version: meta.Version(), Schema: meta.CurrentSchema().ID, Spec: meta.DefaultPartitionSpec(),
@@ -105,6 +109,9 @@ func newHead(n Name, t *icetable.Table, cfg Config) (*Head, error) {
 			return h, nil
 		}
 		return nil, err
+	}
+	if s := meta.SnapshotByName(refLoad); err == nil && branch != "" && s != nil { // of a main that is in order
+		err = h.readBranch(s, props)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n, err)
@@ -201,9 +208,10 @@ func checkRepeats(meta icetable.Metadata, props iceberg.Properties, ancestors ma
 	return nil
 }
 
-// InHistory reports whether a snapshot is in main's history, as far as that is retained.
+// InHistory reports whether a snapshot is in the history of what the head is of, as far as that is
+// retained.
 func (h *Head) InHistory(snapshot int64) bool {
-	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
+	for s := h.tip(); s != nil; s = parentOf(h.meta, s) {
 		if s.SnapshotID == snapshot {
 			return true
 		}
@@ -219,9 +227,13 @@ func counter(p iceberg.Properties, key string) int64 {
 	return n
 }
 
-// Marked reports whether main's snapshot itself carries the Mark. Where it does not, another
+// Marked reports whether the head's snapshot itself carries the Mark. Where it does not, another
 // program rewrote the table since.
 func (h *Head) Marked() bool {
+	if h.OnBranch() {
+		s := h.newestMarked()
+		return s != nil && s.SnapshotID == h.Snapshot
+	}
 	at := refSnapshot(h.meta, refPosition)
 	return at != nil && *at == h.Snapshot
 }
@@ -257,7 +269,7 @@ type Marked struct {
 // History gives main's snapshots that carry a Mark, oldest first.
 func (h *Head) History() []Marked {
 	var out []Marked
-	for s := h.meta.CurrentSnapshot(); s != nil; s = parentOf(h.meta, s) {
+	for s := h.tip(); s != nil; s = parentOf(h.meta, s) {
 		if m, ok, err := markOf(s); ok && err == nil {
 			out = append(out, Marked{s.SnapshotID, m})
 		}

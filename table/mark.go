@@ -51,7 +51,8 @@ const (
 	keySource   = "cdcd.source-table"      // the captured table's shape and options
 	keySetBack  = "cdcd.set-back"          // the sequence number at which main was last set back or adopted
 
-	keyQuarantine = "cdcd.quarantine" // why the table is not replicated any more
+	keyQuarantine = "cdcd.quarantine"        // why the table is not replicated any more
+	keyLoadSource = "cdcd.load-source-table" // keySource of a load anew
 )
 
 // flavors names the server families in marks.

@@ -46,21 +46,9 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 		ManifestList: list.path, SchemaID: &schema, FirstRowID: firstRow(a.version, h), AddedRows: rows,
 		Summary: &icetable.Summary{Operation: a.operation(), Properties: summary},
 	}
-	updates, err := markUpdates(h, snapshot, a.mark)
+	updates, err := a.updates(snapshot)
 	if err != nil {
 		return nil, err
-	}
-	before, behind, err := a.delta.evolves.updates(h)
-	if err != nil {
-		return nil, err
-	}
-	updates = append(append(before, updates...), behind...)
-	if q := a.delta.leaves; q != nil {
-		props, err := q.property()
-		if err != nil {
-			return nil, err
-		}
-		updates = append(updates, icetable.NewSetPropertiesUpdate(props))
 	}
 	if a.version > h.Version {
 		updates = append([]icetable.Update{icetable.NewUpgradeFormatVersionUpdate(a.version)}, updates...)
@@ -69,9 +57,36 @@ func (a *assembly) finish(ctx context.Context, now time.Time) (*Attempt, error) 
 		updates = append(updates, icetable.NewRemoveSnapshotsUpdate(expired, false))
 	}
 	return &Attempt{
-		Head: h, Snapshot: a.id, requirements: append(requirements(h), a.delta.evolves.requirements(h)...), updates: updates, evolves: a.delta.evolves,
+		Head: h, Snapshot: a.id, requirements: append(requirements(h), a.delta.evolves.requirements(h)...), updates: updates, evolves: a.delta.evolves, publishes: a.delta.publishes,
 		list: list.content, written: a.written, bits: a.bits, removed: a.removed,
 	}, nil
+}
+
+// updates are the snapshot with its Mark, and what the Delta does to the table as a whole.
+func (a *assembly) updates(s *icetable.Snapshot) ([]icetable.Update, error) {
+	h, d := a.head, a.delta
+	before, behind, err := d.evolves.updates(h)
+	if err != nil {
+		return nil, err
+	}
+	updates := branchUpdates(s)
+	if d.publishes || !h.OnBranch() {
+		if updates, err = markUpdates(h, s, a.mark); err != nil {
+			return nil, err
+		}
+	}
+	if d.publishes {
+		before, behind = publishUpdates(h)
+	}
+	updates = append(append(before, updates...), behind...)
+	if d.anew && h.Quarantine != nil {
+		updates = append(updates, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
+	}
+	if d.leaves == nil {
+		return updates, nil
+	}
+	props, err := d.leaves.property()
+	return append(updates, icetable.NewSetPropertiesUpdate(props)), err
 }
 
 // firstRow is the first row id of a new snapshot, nil in a version without.
@@ -98,16 +113,20 @@ func timestamp(meta icetable.Metadata, now time.Time) int64 {
 
 // requirements pin a commit to a head: nothing that it was built on may have changed.
 func requirements(h *Head) []icetable.Requirement {
-	return mutantRequirements([]icetable.Requirement{
+	reqs := []icetable.Requirement{
 		icetable.AssertTableUUID(h.UUID),
 		icetable.AssertRefSnapshotID(icetable.MainBranch, mainSnapshot(h.meta)),
 		icetable.AssertRefSnapshotID(refFence, refSnapshot(h.meta, refFence)),
 		// Where a catalog does not check sequence numbers, this is what refuses a doubled
 		// request that arrives after main was set back.
 		icetable.AssertRefSnapshotID(refPosition, refSnapshot(h.meta, refPosition)),
-		icetable.AssertCurrentSchemaID(h.Schema),
+		icetable.AssertCurrentSchemaID(h.meta.CurrentSchema().ID),
 		icetable.AssertDefaultSpecID(h.Spec),
-	})
+	}
+	if h.OnBranch() {
+		reqs = append(reqs, icetable.AssertRefSnapshotID(refLoad, refSnapshot(h.meta, refLoad)))
+	}
+	return mutantRequirements(reqs)
 }
 
 // markUpdates adds a snapshot to main and repeats its Mark in the tag and the properties.

@@ -21,6 +21,8 @@ type Quarantine struct {
 const (
 	// Unsupported: something in the log, or a value, that the table cannot follow.
 	Unsupported = "unsupported"
+	// Interrupted: a load anew that a rewind has ended.
+	Interrupted = "interrupted"
 )
 
 // Leave makes a Delta the last one of its table: what it commits says why nothing follows.

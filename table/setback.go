@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	icetable "github.com/apache/iceberg-go/table"
@@ -45,10 +46,29 @@ func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark,
 	}
 	attempt.updates = append(attempt.updates, icetable.NewSetPropertiesUpdate(iceberg.Properties{keySetBack: strconv.FormatInt(h.Sequence+1, 10)}))
 	attempt.updates = append(attempt.updates, removeTags(cuts)...)
-	if h.Quarantine != nil && snapshot != h.Snapshot { // what was met behind it is met again
-		attempt.updates = append(attempt.updates, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
+	aside, err := asideUpdates(h, snapshot, m, cfg.Now())
+	attempt.updates = append(attempt.updates, aside...)
+	return attempt, err
+}
+
+// asideUpdates end what a table that goes to another timeline has beside main: a load anew, for
+// positions of two have nothing to do with each other, and, where it goes back, a quarantine, for
+// what was met is met again. One that stays where it was while it is loaded anew leaves: its
+// position may be one that the log does not reach back to.
+func asideUpdates(h *Head, snapshot int64, m Mark, now time.Time) ([]icetable.Update, error) {
+	var out []icetable.Update
+	if m.Timeline != h.Mark.Timeline && h.meta.SnapshotByName(refLoad) != nil {
+		out = endUpdates()
 	}
-	return attempt, nil
+	switch {
+	case snapshot != h.Snapshot && h.Quarantine != nil:
+		out = append(out, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
+	case snapshot == h.Snapshot && out != nil && h.Quarantine == nil:
+		q := Quarantine{Kind: Interrupted, Reason: "it was loaded anew when all tables were rewound", Since: now.UTC()}
+		props, err := q.property()
+		return append(out, icetable.NewSetPropertiesUpdate(props)), err
+	}
+	return out, nil
 }
 
 // Restorable reports why main cannot be set to a snapshot: it is gone, or has another schema

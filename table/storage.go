@@ -271,5 +271,5 @@ func (s Storage) specUpdates(h *Head) ([]icetable.Update, error) {
 const lastAdded = -1
 
 // Reshapes reports whether an attempt changes how a table's rows are kept in files, or its
-// schema.
-func (a *Attempt) Reshapes() bool { return a.storage != nil || a.evolves != nil }
+// schema, or main's.
+func (a *Attempt) Reshapes() bool { return a.storage != nil || a.evolves != nil || a.publishes }

@@ -65,6 +65,10 @@ type Table struct {
 // LoadHead loads a table's head without opening it. It gives nil where there is no such
 // table.
 func LoadHead(ctx context.Context, cfg Config, n Name) (*Head, error) {
+	return loadHeadOn(ctx, cfg, n, "")
+}
+
+func loadHeadOn(ctx context.Context, cfg Config, n Name, branch string) (*Head, error) {
 	t, err := cfg.Catalog.LoadTable(ctx, n.identifier())
 	if errors.Is(err, catalog.ErrNoSuchTable) || errors.Is(err, catalog.ErrNoSuchNamespace) {
 		return nil, nil
@@ -72,7 +76,7 @@ func LoadHead(ctx context.Context, cfg Config, n Name) (*Head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", n, err)
 	}
-	return newHead(n, t, cfg)
+	return newHeadOn(n, t, cfg, branch)
 }
 
 // Create creates a table for a source table at the given location, kept as storage says. It
@@ -233,7 +237,7 @@ func Swap(ctx context.Context, cfg Config, a *Attempt) (*Head, error) {
 		mutantCleanUp(ctx, cfg, a)
 		return nil, fmt.Errorf("commit %s: %w", n, err)
 	}
-	return newHead(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg)
+	return newHeadOn(n, icetable.New(n.identifier(), meta, location, nil, nil), cfg, a.Head.branch)
 }
 
 // Landed reports whether an attempt is part of a head's history: of main, or of the fence

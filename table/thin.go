@@ -75,7 +75,7 @@ func (a *assembly) expired(now time.Time) []int64 {
 		held[a.parent.SnapshotID] = true
 	}
 	for name, ref := range a.head.meta.Refs() {
-		if name != refPosition { // it moves to the new snapshot
+		if name != refPosition || a.head.OnBranch() { // it moves to the new snapshot
 			held[ref.SnapshotID] = true
 		}
 	}

@@ -31,11 +31,11 @@ func (t *Table) openIndex(h *Head) error {
 func (t *Table) lay(h *Head) error {
 	spec := h.meta.PartitionSpec()
 	packed, _ := datafile.CompressionOf(h.meta.Properties()) // what others have set there may be nonsense
-	layout, err := datafile.NewLayout(h.meta.CurrentSchema(), spec, h.Version, packed)
+	layout, err := datafile.NewLayout(h.schema(), spec, h.Version, packed)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
-	parts, err := newPartitioner(h.meta.CurrentSchema(), spec)
+	parts, err := newPartitioner(h.schema(), spec)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
@@ -60,7 +60,7 @@ func indexIdentity(h *Head) string {
 		fmt.Fprintf(&b, " format %d", h.Version)
 	}
 	for _, k := range h.Source.Table.Key {
-		fmt.Fprintf(&b, " %d", h.meta.CurrentSchema().Field(k).ID)
+		fmt.Fprintf(&b, " %d", h.schema().Field(k).ID)
 	}
 	return b.String()
 }

@@ -36,7 +36,7 @@ func (h *Head) condition(text string) (iceberg.BooleanExpression, error) {
 		}
 		rest = rest[len(m[0]):]
 		column := strings.Trim(m[1], "`\"")
-		field, ok := h.meta.CurrentSchema().FindFieldByName(column)
+		field, ok := h.schema().FindFieldByName(column)
 		if !ok {
 			return nil, fmt.Errorf("%w; %s has no column %q", ErrCondition, h.Name, column)
 		}
