@@ -52,14 +52,17 @@ func (l *loop) cutDue(now time.Time) bool {
 // loaded, and none is ahead.
 func (l *loop) cuttable() bool {
 	if mutated("earlycut") {
-		return len(l.members) > 0
+		return l.inCuts() > 0
 	}
 	for _, m := range l.members {
+		if m.anew {
+			continue
+		}
 		if m.settled == nil || !l.finished.Reaches(*m.settled) || !l.finished.Covers(m.position) {
 			return false
 		}
 	}
-	return len(l.members) > 0
+	return l.inCuts() > 0
 }
 
 // settling is the source's position at a moment, and the members whose load was over then.
@@ -150,6 +153,9 @@ func (l *loop) cutParts() []record {
 	}
 	var parts []record
 	for _, m := range l.members {
+		if m.anew {
+			continue
+		}
 		parts = append(parts, record{
 			kind: kindCut, number: l.cuts.number, table: m.Lake.String(), snapshot: m.table.Head().Snapshot, position: l.finished.String(),
 			timeline: l.p.committer.timeline, sourceTime: l.counters.committedTime, recorded: l.p.cfg.Tables.Now(),

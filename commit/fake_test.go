@@ -283,6 +283,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 			}
 			return nil, s.failure
 		}
+		f.breaks(seg, g)
 		if altered, c := s.altered(f.next+1, g, f.tables); altered {
 			if seg.Transactions > 0 {
 				break
@@ -296,7 +297,6 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 			}
 			tx, seg.Open = tx[:partRows], true
 		}
-		f.breaks(seg, g)
 		seg.Rows += f.collect(rows, tx, g)
 		if seg.Open {
 			f.part += partRows

@@ -188,7 +188,7 @@ func (l *loop) onDemand(d demand, now time.Time) {
 
 // holdable tells why no cut can be made, nil where one can.
 func (l *loop) holdable() error {
-	if l.hold.phase != free {
+	if l.hold.phase != free || l.renewing {
 		return ErrBusy
 	}
 	if l.draining {
@@ -196,7 +196,7 @@ func (l *loop) holdable() error {
 	}
 	var loading []string
 	for _, m := range l.members {
-		if m.settled == nil {
+		if m.settled == nil && !m.anew {
 			loading = append(loading, m.Lake.String())
 		}
 	}

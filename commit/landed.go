@@ -13,6 +13,10 @@ func (l *loop) onWork(w work) error {
 		l.demanded(w.cut)
 		return nil
 	}
+	if w.published != nil {
+		l.onPublished(w)
+		return nil
+	}
 	if w.replace != nil {
 		l.onReplace(w)
 		return nil

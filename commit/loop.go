@@ -40,6 +40,8 @@ type loop struct {
 	unloaded []*member // to be handed to the loaders
 	refusals chan refusal
 	forgets  []capture.Name // of which the stream is to deliver nothing more
+	renewals []renewal      // that wait
+	renewing bool           // the stream is kept from reading on for one
 
 	cuts      cutter
 	settling  bool // the source is asked for its position
@@ -65,7 +67,9 @@ type work struct {
 	spill    bool
 	cut      *cutWork     // nil for others
 	replace  *replaceWork // nil for others
-	err      error
+	// published is a table that was loaded anew; nil for others.
+	published *landing
+	err       error
 }
 
 // tick is how often the loop looks at the clock.
@@ -131,6 +135,8 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			l.onTouched(n)
 		case c := <-l.choresWanted():
 			l.chore = &c
+		case r := <-l.renewalsWanted():
+			l.renewals = append(l.renewals, r)
 		case d := <-l.p.demands:
 			l.onDemand(d, time.Now())
 		case now := <-ticker.C:
@@ -153,11 +159,17 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 	l.placeNext()
 	now := time.Now()
 	l.stepHold(now)
+	if err := l.stepRenewal(ctx); err != nil {
+		return err
+	}
 	for _, m := range l.members {
 		m.noteDelivered(l.delivered, now)
 	}
 	if !l.working && l.epoch.empty() && !l.epoch.open && l.hold.phase != committing {
 		l.finished = l.delivered // nothing delivered is missing in the lake
+	}
+	if !l.working {
+		l.startPublish(ctx, g)
 	}
 	if !l.working {
 		l.startChore(ctx, g)
@@ -186,7 +198,7 @@ func (l *loop) wantsMore() bool {
 	if l.next != nil || e.bytes >= l.p.cfg.MaxBytes {
 		return false
 	}
-	return e.open || !l.draining && !l.hold.still() && e.rows < l.p.cfg.MaxRows
+	return e.open || !l.draining && !l.hold.still() && !l.renewing && e.rows < l.p.cfg.MaxRows
 }
 
 // startWork begins a commit, a spill, or nothing. done means that there is nothing left to
@@ -222,7 +234,7 @@ func (l *loop) due(now time.Time) bool {
 	if e.empty() {
 		return false
 	}
-	if e.altered || l.atPrepared() || l.hold.phase == atTarget {
+	if e.altered || l.atPrepared() || l.hold.phase == atTarget || l.renewing {
 		return true
 	}
 	if e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil {
@@ -256,7 +268,7 @@ func (l *loop) reachedEnd() bool {
 		return false
 	}
 	for _, m := range l.members {
-		if !m.load.complete {
+		if !m.load.complete || m.anew {
 			return false
 		}
 	}

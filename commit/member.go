@@ -39,6 +39,7 @@ type member struct {
 	left     *table.Quarantine // why it is not replicated any more; nil: it is
 	gone     atomic.Bool       // the same, for the loaders
 	last     *table.Head       // where it had left before this process
+	anew     bool              // it is loaded anew, on a branch
 	changes  Changes
 }
 

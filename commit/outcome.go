@@ -34,7 +34,7 @@ func judge(a *table.Attempt, now *table.Head, own int64) (outcome, error) {
 		return fenced, nil
 	case a.Reshapes() && a.Landed(now):
 		return landed, nil
-	case now.Schema != before.Schema || now.Spec != before.Spec:
+	case !now.SameShape(before):
 		return 0, fmt.Errorf("%s: %w", before.Name, table.ErrForeignShape)
 	case a.Landed(now):
 		return landed, nil
@@ -99,7 +99,7 @@ var ErrOutdated = errors.New("the catalog shows an older state of the table than
 func reload(ctx context.Context, cfg table.Config, seen *table.Head) (*table.Head, error) {
 	n := seen.Name
 	return backoff.Retry(ctx, func() (*table.Head, error) {
-		h, err := table.LoadHead(ctx, cfg, n)
+		h, err := table.LoadAs(ctx, cfg, seen)
 		switch {
 		case err == nil && h == nil:
 			return nil, backoff.Permanent(fmt.Errorf("%s: %w: it is gone", n, table.ErrForeignShape))

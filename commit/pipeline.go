@@ -67,6 +67,7 @@ type Pipeline struct {
 	status    atomic.Pointer[Status]
 	demands   chan demand
 	chores    chan chore
+	renewals  chan renewal
 	ended     chan struct{} // closed when the pipeline has run
 }
 

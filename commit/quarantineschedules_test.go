@@ -23,10 +23,12 @@ func (w *world) brokenAt(name string) int {
 func (w *world) membersAt(position string) (most, least int) {
 	most, least = len(w.names), len(w.names)
 	n := w.brokenAt(w.names[0])
-	if n == 0 {
+	if n == 0 && !w.plan.renews {
 		return most, least
 	}
-	least--
+	if least--; w.plan.renews {
+		return most, least
+	}
 	p, err := capture.ParsePosition(capture.MySQL, position)
 	if at, ok := w.count(p); err == nil && ok && at >= n {
 		most--

@@ -40,7 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 
 func newPipeline(cfg Config) *Pipeline {
 	return &Pipeline{
-		cfg: cfg, members: map[capture.Name]*member{}, aside: map[capture.Name]*member{}, demands: make(chan demand), chores: make(chan chore), ended: make(chan struct{}),
+		cfg: cfg, members: map[capture.Name]*member{}, aside: map[capture.Name]*member{}, demands: make(chan demand), chores: make(chan chore), renewals: make(chan renewal), ended: make(chan struct{}),
 		committer: &committer{cfg: cfg.Tables, pipeline: cfg.Pipeline, timeline: 1, quarantine: cfg.Quarantine},
 	}
 }
@@ -220,6 +220,9 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 	if err := p.readTimeline(ctx, heads); err != nil {
 		return err
 	}
+	if err := p.takeBranches(heads); err != nil {
+		return err
+	}
 	begun, fresh := false, 0
 	for m, h := range heads {
 		if !h.Begun() {
@@ -278,9 +281,11 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	if m == p.control {
 		cfg.Intents = "" // its files are not worth the record
 	}
-	h, err := p.arrange(ctx, m, h)
-	if err != nil {
-		return err
+	if !h.OnBranch() { // which gets main's place as it is
+		var err error
+		if h, err = p.arrange(ctx, m, h); err != nil {
+			return err
+		}
 	}
 	t, err := table.Open(ctx, cfg, h)
 	if err != nil {

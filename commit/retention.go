@@ -165,7 +165,7 @@ func (p *Pipeline) tag(ctx context.Context, m *member, set map[int64]int64, remo
 	}
 	h, err := table.Swap(ctx, p.cfg.Tables, a)
 	if err != nil || !a.Landed(h) {
-		now, loadErr := table.LoadHead(ctx, p.cfg.Tables, m.Lake)
+		now, loadErr := table.LoadAs(ctx, p.cfg.Tables, was)
 		if permanent(loadErr) {
 			return loadErr
 		}

@@ -30,6 +30,7 @@ type schedule struct {
 	// rewrites has the daemons rewrite the files of their tables all the time.
 	rewrites bool
 	breaks   bool // the first table cannot follow a transaction
+	renews   bool // it is loaded anew
 }
 
 // becomes3 is the format of schedules in which tables of version 2 are moved to version 3.
@@ -98,6 +99,9 @@ func (s schedule) String() string {
 	}
 	if s.breaks {
 		b.WriteString(", breaks")
+	}
+	if s.renews {
+		b.WriteString(", renews")
 	}
 	return b.String()
 }

@@ -76,6 +76,7 @@ type TableStatus struct {
 	Position capture.Position
 	Behind   time.Duration // how long the position has lacked delivered transactions
 	Loading  bool
+	Anew     bool // it is loaded anew, and readers see the rows of before
 	// LoadedRows and LoadRows tell how far the load has come, that of earlier processes
 	// included; both are estimates while the table changes.
 	LoadedRows, LoadRows int64
@@ -219,7 +220,7 @@ func (l *loop) publish() {
 	s.Counters.CommitDuration.Counts = slices.Clone(s.Counters.CommitDuration.Counts)
 	for _, m := range l.members {
 		t := TableStatus{
-			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.loaded,
+			Source: m.name(), Lake: m.Lake, Position: m.position, Loading: !m.loaded || m.anew, Anew: m.anew,
 			LoadedRows: m.load.before + m.load.rows, LoadRows: m.Rows, Changes: m.changes,
 		}
 		if !m.behind.IsZero() {

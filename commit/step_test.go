@@ -21,6 +21,7 @@ const (
 	keyOfNewest     = "cdcd.position-snapshot"
 	keyOfQuarantine = "cdcd.quarantine"
 	branchOfFence   = "cdcd_fence"
+	branchOfLoad    = "cdcd_load"
 	tagOfPosition   = "cdcd_pos"
 )
 
@@ -86,6 +87,11 @@ func (w *world) checkStep(name string, before, after icetable.Metadata) {
 		w.violated("I7", "%s: the fence goes from %d to %d", name, was, is)
 	}
 	old, now := before.CurrentSnapshot(), after.CurrentSnapshot()
+	if at := after.SnapshotByName(branchOfLoad); at != nil && before.SnapshotByName(branchOfLoad) == nil {
+		w.mu.Lock()
+		w.renewed = true
+		w.mu.Unlock()
+	}
 	if now == nil || old != nil && old.SnapshotID == now.SnapshotID {
 		return
 	}
@@ -107,6 +113,9 @@ func (w *world) checkStep(name string, before, after icetable.Metadata) {
 	if old == nil {
 		return
 	}
+	if w.publishes(name, before, after) {
+		return
+	}
 	if now.ParentSnapshotID == nil || *now.ParentSnapshotID != old.SnapshotID {
 		w.violated("I6", "%s: a commit lands that was made on another snapshot than main's", name)
 	}
@@ -114,6 +123,28 @@ func (w *world) checkStep(name string, before, after icetable.Metadata) {
 	if now.Summary.Operation == icetable.OpReplace {
 		w.note(event{object: name, what: "rewrite: landed"})
 	}
+}
+
+// publishes reports that a commit made main what was loaded anew. It checks that this was whole, on
+// the branch as it was, further on than main, and that main had stayed where the branch began.
+func (w *world) publishes(name string, before, after icetable.Metadata) bool {
+	branch, old, now := before.SnapshotByName(branchOfLoad), before.CurrentSnapshot(), after.CurrentSnapshot()
+	if branch == nil || now.ParentSnapshotID == nil || *now.ParentSnapshotID != branch.SnapshotID {
+		return false
+	}
+	if after.SnapshotByName(branchOfLoad) != nil || branch.Summary.Properties["cdcd.load"] != `{"complete":true}` {
+		w.violated("I17", "%s: published before it was loaded", name)
+	}
+	first := branch
+	for s := branch; s != nil && s.SnapshotID != old.SnapshotID; s = parentIn(before, s) {
+		first = s
+	}
+	if p := first.ParentSnapshotID; !w.expired && (p == nil || *p != old.SnapshotID) && old.Summary.Operation != icetable.OpReplace {
+		w.violated("I6", "%s: main has moved beside the load that is published", name)
+	}
+	w.checkGrowth(name, before, now)
+	w.note(event{object: name, what: "load anew: published"})
+	return true
 }
 
 // checkGrowth compares the position with the newest one before it.

@@ -43,6 +43,7 @@ type world struct {
 	foreign bool
 	frozen  map[string]bool // tables on which a person must decide first
 	expired bool            // somebody expired snapshots
+	renewed bool            // a load anew was begun
 	calm    bool            // nothing of the schedule happens any more
 	rival   *rival
 	broken  []violation
@@ -309,6 +310,9 @@ func (w *world) run(ctx context.Context, lane int, grow func()) error {
 	p.cfg.Until = &end
 	if w.plan.rewrites {
 		defer w.rewriteBeside(ctx, p)()
+	}
+	if w.plan.renews {
+		defer w.renewBeside(ctx, p)()
 	}
 	return p.Run(ctx, nil)
 }

@@ -1,0 +1,261 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"cdcd/table"
+)
+
+func shopTable(name string) table.Name { return table.Name{Namespace: "shop", Table: name} }
+
+// breakAltered appends an alteration of a table that it cannot follow.
+func (s *fakeServer) breakAltered(name string) {
+	s.breakNext(name)
+	s.alter(name)
+}
+
+// renew runs the pipeline, has a table loaded anew, and ends the run when that is published. It is
+// asked for only where nothing shows that it was before. An error may leave it anywhere.
+func (l *lab) renew(ctx context.Context, name string, wanted func(h *table.Head) bool) error {
+	cfg := l.cfg
+	cfg.Members = l.members()
+	p, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- p.Run(ctx, stop) }()
+	end := func(err error) error {
+		close(stop)
+		return errors.Join(err, <-done)
+	}
+	if wanted(l.head(name)) {
+		if err := p.Resnapshot(ctx, shopTable(name)); err != nil {
+			return end(err)
+		}
+		l.renewed++
+	}
+	for ctx.Err() == nil {
+		if s := p.Status(); !s.At.IsZero() {
+			for _, t := range s.Tables {
+				if t.Lake == shopTable(name) && !t.Anew && t.Quarantine == nil && !t.Loading {
+					return end(nil)
+				}
+			}
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return end(ctx.Err())
+}
+
+func quarantined(h *table.Head) bool { return h.Quarantine != nil }
+
+// TestResnapshot brings tables back that have left, and loads healthy ones anew, beside changes and
+// alterations, with runs that are cut off at any moment. In between main stays as it was.
+func TestResnapshot(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := newLab(t, seed, "a", "b")
+			l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
+			l.churn(30)
+			l.mustRun()
+			wanted := quarantined
+			if seed%3 == 0 { // a healthy table is loaded anew once
+				wanted = func(h *table.Head) bool { return l.renewed == 0 && !h.Anew() }
+			} else {
+				l.server.breakAltered("a")
+				l.churn(5)
+				l.mustRun()
+			}
+			frozen := int64(0) // where main is while the table is loaded
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			defer cancel()
+			for try := 0; ; try++ {
+				short, stop := ctx, func() {}
+				if try < 4 {
+					short, stop = context.WithTimeout(ctx, time.Duration(10+l.server.random(60))*time.Millisecond)
+				}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for range 6 {
+						l.churn(1)
+						if l.server.random(8) == 0 {
+							l.server.alter("a")
+						}
+						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
+					}
+				}()
+				err := l.renew(short, "a", wanted)
+				<-done
+				stop()
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if h := l.head("a"); h.Anew() && frozen == 0 {
+					frozen = h.Snapshot
+				} else if h.Anew() && h.Snapshot != frozen {
+					t.Fatal("main has moved before the table is loaded")
+				}
+				if l.server.random(2) == 0 {
+					if err := os.RemoveAll(l.cfg.Tables.IndexDir); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			l.mustRun()
+			l.churn(3)
+			l.mustRun()
+			l.checkAltered("a")
+			l.check()
+			l.checkHistory()
+			l.checkCuts()
+			l.mem.AssertSize(t, 0)
+		})
+	}
+}
+
+// TestEveryCatalogFaultOfResnapshots fails every call to the catalog of a run that loads a table
+// anew, before and after it took effect. Nothing is lost or there twice, and the load goes on.
+func TestEveryCatalogFaultOfResnapshots(t *testing.T) {
+	for _, operation := range []string{"commit", "load"} {
+		for _, applied := range []bool{false, true} {
+			fired := 0
+			for at := 1; ; at++ {
+				l := newLab(t, 5, "a", "b")
+				l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
+				l.churn(8)
+				l.mustRun()
+				l.server.breakAltered("a")
+				l.churn(4)
+				l.mustRun()
+				l.churn(2)
+				l.faults.calls = nil
+				l.faults.operation, l.faults.at, l.faults.applied = operation, at, applied
+				l.renewAtLast("a")
+				if !l.faults.fired {
+					break
+				}
+				fired++
+				l.mustRun()
+				l.checkAltered("a")
+				l.check()
+				l.checkHistory()
+				l.mem.AssertSize(t, 0)
+			}
+			if least := map[string]int{"commit": 6, "load": 4}[operation]; fired < least {
+				t.Errorf("%s, applied %v: only %d calls failed", operation, applied, fired)
+			}
+			if operation == "load" {
+				break
+			}
+		}
+	}
+}
+
+// renewAtLast has a table loaded anew, again after each error that was injected.
+func (l *lab) renewAtLast(name string) {
+	l.t.Helper()
+	for range 4 {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		err := l.renew(ctx, name, quarantined)
+		cancel()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errInjected) {
+			l.t.Fatal(err)
+		}
+	}
+	l.t.Fatal("faults without end")
+}
+
+// TestLeavesWhileLoadedAnew has a table leave once more while it is loaded anew. Main stays, and the
+// next load begins afresh.
+func TestLeavesWhileLoadedAnew(t *testing.T) {
+	l := newLab(t, 8, "a", "b")
+	l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
+	l.churn(30)
+	l.mustRun()
+	l.server.breakAltered("a")
+	l.churn(5)
+	l.mustRun()
+	before := l.head("a")
+	left := 1
+	l.server.reading = func() {
+		if left--; left == 0 {
+			l.server.breakAltered("a")
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			if h := l.head("a"); h.Quarantine != nil && h.Quarantine.GTID != before.Quarantine.GTID {
+				cancel()
+			}
+			_ = pause(ctx, time.Millisecond)
+		}
+	}()
+	if err := l.renew(ctx, "a", quarantined); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if h := l.head("a"); h.Snapshot != before.Snapshot || h.Quarantine == nil || h.Anew() {
+		t.Fatalf("main went from %d to %d; %+v", before.Snapshot, h.Snapshot, h.Quarantine)
+	}
+	l.mustRun()
+	l.renewAtLast("a")
+	l.mustRun()
+	l.checkAltered("a")
+	l.check()
+	l.checkHistory()
+	l.checkCuts()
+	l.mem.AssertSize(t, 0)
+}
+
+// TestResnapshotRefuses tells why a table is not loaded anew, and leaves it as it is.
+func TestResnapshotRefuses(t *testing.T) {
+	l := newLab(t, 8, "a", "b")
+	l.cfg.Quarantine = true
+	l.churn(5)
+	l.mustRun()
+	l.server.breakNext("a")
+	l.churn(5)
+	l.mustRun()
+	cfg := l.cfg
+	cfg.Members = l.members()
+	delete(l.server.tables, "a")
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- p.Run(context.Background(), stop) }()
+	for _, name := range []string{"a", "nosuch"} {
+		if err := p.Resnapshot(context.Background(), shopTable(name)); !errors.Is(err, ErrNotRenewed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Resnapshot(context.Background(), shopTable("b")); !errors.Is(err, ErrNotRenewed) {
+		t.Errorf("behind the end: %v", err)
+	}
+	if l.head("a").Quarantine == nil {
+		t.Error("it is back")
+	}
+}
