@@ -160,6 +160,9 @@ func (c *comparison) run(ctx context.Context) error {
 	if c.quarantined(h) {
 		return nil
 	}
+	if h.Anew() {
+		return errors.New("the table is being loaded anew")
+	}
 	if !h.Mark.Load.Complete {
 		return errors.New("the table is still being loaded")
 	}

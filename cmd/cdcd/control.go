@@ -48,7 +48,7 @@ func refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, new(badRequest)):
 		code = http.StatusBadRequest
-	case errors.Is(err, commit.ErrBusy), errors.Is(err, commit.ErrNoCut):
+	case errors.Is(err, commit.ErrBusy), errors.Is(err, commit.ErrNoCut), errors.Is(err, commit.ErrNotRenewed):
 		code = http.StatusConflict
 	}
 	writeJSON(w, code, refusalReport{err.Error()})

@@ -16,21 +16,22 @@ import (
 type cli struct {
 	Config string `short:"c" type:"path" default:"/etc/cdcd/cdcd.yaml" env:"CDCD_CONFIG" help:"Configuration file."`
 
-	Run     runCmd     `cmd:"" help:"Replicate until stopped."`
-	Serve   serveCmd   `cmd:"" help:"Serve the catalog to readers without replicating."`
-	Check   checkCmd   `cmd:"" help:"Check the configuration and the source; write nothing."`
-	Init    initCmd    `cmd:"" help:"Write a configuration for a live server."`
-	Verify  verifyCmd  `cmd:"" help:"Compare the lake's rows with the source's."`
-	Show    showCmd    `cmd:"" help:"Print rows of a lake table."`
-	Cut     cutCmd     `cmd:"" help:"Have the running daemon publish a cut now, and print it."`
-	Compact compactCmd `cmd:"" help:"Have the running daemon merge a table's small files and drop deleted rows from its files."`
-	Status  statusCmd  `cmd:"" help:"Say what the running daemon is doing."`
-	Inspect inspectCmd `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
-	Fsck    fsckCmd    `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`
-	Rewind  rewindCmd  `cmd:"" help:"Set all tables back to a cut; the daemon applies what follows again."`
-	Adopt   adoptCmd   `cmd:"" help:"Take a table over that somebody else has set back or rewritten, if its position is evident."`
-	Conf    confCmd    `cmd:"" name:"config" help:"Work with the configuration."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Run     runCmd        `cmd:"" help:"Replicate until stopped."`
+	Serve   serveCmd      `cmd:"" help:"Serve the catalog to readers without replicating."`
+	Check   checkCmd      `cmd:"" help:"Check the configuration and the source; write nothing."`
+	Init    initCmd       `cmd:"" help:"Write a configuration for a live server."`
+	Verify  verifyCmd     `cmd:"" help:"Compare the lake's rows with the source's."`
+	Show    showCmd       `cmd:"" help:"Print rows of a lake table."`
+	Cut     cutCmd        `cmd:"" help:"Have the running daemon publish a cut now, and print it."`
+	Compact compactCmd    `cmd:"" help:"Have the running daemon merge a table's small files and drop deleted rows from its files."`
+	Resnap  resnapshotCmd `cmd:"" name:"resnapshot" help:"Have the running daemon load a table anew, and bring it back where it is quarantined."`
+	Status  statusCmd     `cmd:"" help:"Say what the running daemon is doing."`
+	Inspect inspectCmd    `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
+	Fsck    fsckCmd       `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`
+	Rewind  rewindCmd     `cmd:"" help:"Set all tables back to a cut; the daemon applies what follows again."`
+	Adopt   adoptCmd      `cmd:"" help:"Take a table over that somebody else has set back or rewritten, if its position is evident."`
+	Conf    confCmd       `cmd:"" name:"config" help:"Work with the configuration."`
+	Version versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // console is where a command reads and writes.

@@ -184,6 +184,7 @@ func (d *daemon) controlHandler() http.Handler {
 	mux.Handle("POST /cut", command(d.cut))
 	mux.Handle("POST /release", command(d.release))
 	mux.HandleFunc("POST /compact", d.compact)
+	mux.Handle("POST /resnapshot", command(d.resnapshot))
 	return mux
 }
 

@@ -66,6 +66,9 @@ func printStatus(out io.Writer, r statusReport) error {
 		state := t.State
 		if state == "loading" {
 			state = fmt.Sprintf("loading %.0f %%", 100*t.LoadProgress)
+			if t.Anew {
+				state = "anew, " + state
+			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d %%\t%s\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
 			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.SmallFiles, t.DeleteFiles, t.DeletedPercent(),

@@ -116,6 +116,7 @@ type tableReport struct {
 	ReclaimableBytes int64 `json:"reclaimable_bytes"`
 	DebtGrowing      bool  `json:"debt_growing,omitempty"`
 
+	Anew       bool              `json:"loaded_anew,omitempty"` // readers see the rows of before
 	Quarantine *quarantineReport `json:"quarantine,omitempty"`
 }
 
@@ -167,7 +168,7 @@ func (v *view) report(pipeline string) statusReport {
 		}
 		tr.owe(debts[t.Lake])
 		if t.Loading {
-			r.State, tr.State = "loading", "loading"
+			r.State, tr.State, tr.Anew = "loading", "loading", t.Anew
 			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
 		}
 		if tr.Quarantine = newQuarantineReport(t.Lake, t.Quarantine); tr.Quarantine != nil {
