@@ -1,10 +1,31 @@
 package capture
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 )
+
+// ErrUnlogged reports a table of which some changes are not in the log.
+var ErrUnlogged = errors.New("rows change without a trace in the log")
+
+// Cascades tells of a foreign key that changes a table without a trace in the log, nil where there
+// is none.
+func Cascades(ctx context.Context, db *sql.DB, t TableInfo) error {
+	p := &preflight{ctx: ctx, db: db}
+	var err error
+	if p.Server, err = Describe(ctx, db); err != nil {
+		return err
+	}
+	p.Tables = []TableInfo{t}
+	if err := p.checkCascades(); err != nil || len(p.Problems) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrUnlogged, p.Problems[0].What)
+}
 
 // checkCascades finds foreign keys whose actions change wanted tables without a trace in
 // the log. MySQL logs them from 9.6 on, unless innodb_native_foreign_keys is set; MariaDB

@@ -38,25 +38,24 @@ func (q quarantineReport) String() string {
 	return "quarantined" + at + ": " + q.Reason + "; repair: " + q.Repair
 }
 
-// passOver takes those problems out of a report that are no reason not to start: how tables look
-// now that the lake has already. They are quarantined, or it is for the log to say.
+// passOver takes those problems out of a report that are no reason not to start: those of
+// quarantined tables, and how tables look now that the lake has already, which the log tells.
 func (d *daemon) passOver(ctx context.Context, lake *lakehouse, report *capture.Report) error {
-	shapes := slices.ContainsFunc(report.Problems, func(p capture.Problem) bool { return p.Shape })
-	if !shapes {
+	if len(report.Problems) == 0 {
 		return nil
 	}
 	heads, err := lakeTables(ctx, lake, d.cfg.Pipeline)
 	if err != nil {
 		return err
 	}
-	known, isAside := map[string]bool{"": len(heads) > 0}, map[string]bool{"": true}
+	known, isAside := map[string]bool{"": len(heads) > 0}, map[string]bool{"": len(heads) > 0}
 	for _, h := range heads {
 		n := h.Source.Table.Name.String()
 		known[n], isAside[n] = h.Begun(), h.Quarantine != nil
 		isAside[""] = isAside[""] && h.Quarantine != nil
 	}
 	report.Problems = slices.DeleteFunc(report.Problems, func(p capture.Problem) bool {
-		over := p.Shape && known[p.Table] && (isAside[p.Table] || d.cfg.OnTableError == config.OnTableErrorQuarantine)
+		over := isAside[p.Table] && (p.Table != "" || p.Shape) || p.Shape && known[p.Table] && d.cfg.OnTableError == config.OnTableErrorQuarantine
 		if over {
 			d.logger.Warn("source", "table", p.Table, "problem", p.What)
 		}

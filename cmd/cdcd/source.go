@@ -178,7 +178,10 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 		return commit.Member{}, false, err
 	}
 	m := s.member(infos[0])
-	return m, true, cmp.Or(infos[0].Problem, m.Source.Check(), m.Storage.Check(m.Source))
+	if err := cmp.Or(infos[0].Problem, m.Source.Check(), m.Storage.Check(m.Source)); err != nil {
+		return m, true, err
+	}
+	return m, true, capture.Cascades(ctx, s.db, infos[0])
 }
 
 // targetsOf gives the lake table of every source table, by schema and name.
