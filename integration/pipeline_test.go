@@ -215,23 +215,36 @@ func (p *pipeline) catchUp() { p.t.Helper(); p.must("run", "--until", "now") }
 
 // status is what the tests look at of cdcd status --json.
 type status struct {
-	State     string `json:"state"`
-	Committed string `json:"committed"`
-	Reached   string `json:"reached"` // with the XA transactions that are prepared only
-	Fence     int64  `json:"fence"`
-	Epoch     int64  `json:"epoch"`
-	Cut       int64  `json:"cut"` // the newest one of this process
-	Tables    []struct {
-		Source, Table, State, Position string
-		LoadedRows                     int64 `json:"loaded_rows"`
-		Rows                           int64
-		Inserted, Updated, Deleted     int64
-		Commits                        int64
-		DataFiles                      int `json:"data_files"`
-		DeleteFiles                    int `json:"delete_files"`
-		Quarantine                     *struct{ Reason, GTID string }
-	} `json:"tables"`
-	Refused []struct{ Table, Reason string } `json:"refused"`
+	State     string                           `json:"state"`
+	Committed string                           `json:"committed"`
+	Reached   string                           `json:"reached"` // with the XA transactions that are prepared only
+	Fence     int64                            `json:"fence"`
+	Epoch     int64                            `json:"epoch"`
+	Cut       int64                            `json:"cut"` // the newest one of this process
+	Tables    []tableStatus                    `json:"tables"`
+	Refused   []struct{ Table, Reason string } `json:"refused"`
+}
+
+// tableStatus is what they look at of a table.
+type tableStatus struct {
+	Source, Table, State, Position string
+	LoadedRows                     int64 `json:"loaded_rows"`
+	Rows                           int64
+	Inserted, Updated, Deleted     int64
+	Commits                        int64
+	DataFiles                      int `json:"data_files"`
+	DeleteFiles                    int `json:"delete_files"`
+	Quarantine                     *struct{ Reason, GTID string }
+}
+
+// table gives a source table's status, nil where there is none.
+func (s status) table(source string) *tableStatus {
+	for i := range s.Tables {
+		if s.Tables[i].Source == source {
+			return &s.Tables[i]
+		}
+	}
+	return nil
 }
 
 // status asks the daemon.

@@ -4,11 +4,12 @@ package integration
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
-
-	"cdcd/capture"
+	"time"
 )
 
 // quarantineCase is what a table cannot follow. %s is its name.
@@ -36,6 +37,7 @@ func quarantineCases() []quarantineCase {
 
 // TestQuarantine has one table after the other meet what it cannot follow, in transactions that
 // change another one too. Each stays as it was before, and is known after a kill; the others go on.
+// cdcd resnapshot brings all of them back, in the shape that they have by then.
 func TestQuarantine(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) {
 		s.schema(t, "aside")
@@ -84,6 +86,32 @@ func TestQuarantine(t *testing.T) {
 		wantWords(t, f.out, fmt.Sprintf("%d quarantined", len(broken)), "cdcd resnapshot "+broken[0])
 		wantWords(t, p.must("status").out, "quarantined before", "cdcd resnapshot "+broken[0])
 		p.fsck(t)
+		for i, c := range cases {
+			if strings.Contains(c.does, "DROP TABLE") || strings.Contains(c.does, "RENAME") {
+				wantWords(t, p.run("resnapshot", broken[i]).err, "is gone from the source")
+				s.exec(t, fmt.Sprintf("CREATE TABLE %s (v VARCHAR(30) PRIMARY KEY, id BIGINT, other DOUBLE); INSERT INTO %s VALUES ('new', 5, 0.5)", broken[i], broken[i]))
+			}
+			if strings.Contains(c.does, "(id, d)") { // the value that it could not follow
+				s.exec(t, fmt.Sprintf("DELETE FROM %s WHERE id = 7", broken[i]))
+			}
+			if i == len(cases)/2 {
+				p.reach()
+				p.kill()
+				p.start()
+			}
+			p.must("resnapshot", "--wait", broken[i])
+		}
+		s.exec(t, "INSERT INTO aside.healthy (v) VALUES ('last')")
+		p.must("resnapshot", "--wait", "aside.healthy") // which has not left
+		p.reach()
+		p.oracle("duckdb").equal(t, append(healthy, broken...)...)
+		p.verify()
+		p.kill()
+		p.start()
+		s.exec(t, "INSERT INTO aside.healthy (v) VALUES ('behind it all')")
+		p.reach()
+		p.verify()
+		p.fsck(t)
 	})
 }
 
@@ -110,19 +138,69 @@ func (p *pipeline) wantQuarantined(source string, words ...string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	for _, x := range st.Tables {
-		if x.Source != source {
-			continue
-		}
-		if x.State != "quarantined" || x.Quarantine == nil {
-			p.t.Errorf("%s is %s", source, x.State)
-			return
-		}
-		wantWords(p.t, x.Quarantine.Reason, words...)
-		if x.Quarantine.GTID == "" && p.server.flavor == capture.MySQL {
-			p.t.Errorf("%s: no transaction is named", source)
-		}
+	x := st.table(source)
+	if x == nil || x.State != "quarantined" || x.Quarantine == nil {
+		p.t.Errorf("%s is not quarantined: %+v", source, x)
 		return
 	}
-	p.t.Errorf("no table %s", source)
+	wantWords(p.t, x.Quarantine.Reason, words...)
+	if x.Quarantine.GTID == "" {
+		p.t.Errorf("%s: no transaction is named", source)
+	}
+}
+
+// TestResnapshotKilled kills the daemon again and again while a table that changes all the time is
+// loaded anew. Until it is published readers see the rows of before.
+func TestResnapshotKilled(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		const rows, kills = 12_000, 3
+		s.schema(t, "anew")
+		churnTables(t, s, "anew", rows)
+		p := newPipeline(t, s, "anew.*", settings{"load.chunk_rows": 100, "load.connections": 1})
+		p.start()
+		p.reach()
+		c := startChurn(t, s, "anew", rows, 7)
+		c.busyFor(t, 50)
+		s.exec(t, "ALTER TABLE anew.kv MODIFY amount DECIMAL(14,3)")
+		c.busyFor(t, 50)
+		p.reach()
+		p.wantQuarantined("anew.kv", "this ALTER TABLE")
+		lake, columns := p.oracle("duckdb"), sourceColumns(t, s, "anew.kv")
+		shown := func() []string {
+			rows := lake.lakeRows(t, "anew.kv", columns)
+			slices.Sort(rows)
+			return rows
+		}
+		before := shown()
+		p.must("resnapshot", "anew.kv")
+		killed, loaded := 0, int64(0)
+		eventually(t, 2*time.Minute, "the table is loaded anew", func() error {
+			st, err := p.status()
+			if err != nil {
+				return err
+			}
+			x := st.table("anew.kv")
+			if x == nil || x.State == "streaming" {
+				return nil
+			}
+			if x.LoadedRows > loaded && killed < kills {
+				loaded = x.LoadedRows
+				if now := shown(); !slices.Equal(now, before) {
+					return fatalError{fmt.Errorf("readers see %d rows, and %d before", len(now), len(before))}
+				}
+				killed++
+				p.kill()
+				p.start()
+			}
+			return errors.New(x.State)
+		})
+		if killed < kills {
+			t.Errorf("killed %d times only", killed)
+		}
+		c.stop(t)
+		p.reach()
+		p.oracle("duckdb").equal(t, "anew.kv", "anew.pair")
+		p.verify()
+		p.fsck(t)
+	})
 }
