@@ -123,6 +123,9 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	together := onePosition(results)
 	for _, r := range results {
 		line := fmt.Sprintf("%-9s  %-*s  %s rows in the source, %s in the lake", r.Verdict, width, r.Table, humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
+		if r.Verdict == verify.Quarantined {
+			line = fmt.Sprintf("%-9s  %-*s  not compared", r.Verdict, width, r.Table)
+		}
 		if r.Rounds > 1 {
 			line += fmt.Sprintf(", %d rounds", r.Rounds)
 		}

@@ -16,6 +16,9 @@ func TestVerifyPrints(t *testing.T) {
 		Table: "shop.b", Verdict: verify.Different, SourceRows: 2, LakeRows: 1, Rounds: 2, Position: "a:1-5", Differs: 3,
 		Different: []verify.Key{{Key: "7", What: "missing in the lake"}},
 	}
+	if err := verdict([]verify.Result{equal("shop.b", ""), {Verdict: verify.Quarantined}, {Verdict: verify.Unknown}}); exitCode(err) != exitFailure {
+		t.Errorf("with a quarantined table: exit %d", exitCode(err))
+	}
 	for name, c := range map[string]struct {
 		results []verify.Result
 		exact   *exactReport
@@ -33,6 +36,11 @@ func TestVerifyPrints(t *testing.T) {
 			"unknown    shop.c       0 rows in the source, 0 in the lake\n" +
 			"           no key\n" +
 			"3 tables: 1 equal, 1 different, 0 moving, 1 not compared\n"},
+		"quarantined": {[]verify.Result{equal("shop.b", "a:1-9"), {Table: "shop.c", Verdict: verify.Quarantined, Position: "a:1-5", Reason: "before a:6: DROP TABLE"}}, nil, "" +
+			"equal      shop.b  1,234 rows in the source, 1,234 in the lake, at a:1-9\n" +
+			"quarantined  shop.c  not compared, at a:1-5\n" +
+			"           before a:6: DROP TABLE\n" +
+			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 quarantined\n"},
 		"exact, locked": {[]verify.Result{equal("shop.b", "a:1-5")}, &exactReport{Cut: 7, LockedMS: 3.14, StoodMS: 41.5}, "" +
 			"equal      shop.b  1,234 rows in the source, 1,234 in the lake\n" +
 			"cut 7; stream held for 41.5 ms, source locked for 3.14 ms\n" +
