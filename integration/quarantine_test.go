@@ -99,8 +99,9 @@ func TestQuarantine(t *testing.T) {
 				p.kill()
 				p.start()
 			}
-			p.must("resnapshot", "--wait", broken[i])
+			p.must("resnapshot", broken[i])
 		}
+		p.reach()
 		s.exec(t, "INSERT INTO aside.healthy (v) VALUES ('last')")
 		p.must("resnapshot", "--wait", "aside.healthy") // which has not left
 		p.reach()
