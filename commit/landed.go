@@ -36,9 +36,6 @@ func (l *loop) onWork(w work) error {
 		if ld.member.loaded && ld.member.loadedAt.IsZero() {
 			ld.member.loadedAt = time.Now()
 		}
-		if ld.left != nil {
-			l.onLeft(ld)
-		}
 		if ld.unnoted != nil {
 			l.p.cfg.Logger.Warn("committed without an intent", "table", ld.member.Lake.String(), "err", ld.unnoted)
 		}
@@ -47,6 +44,12 @@ func (l *loop) onWork(w work) error {
 		}
 		l.logDebris(ld)
 		l.logLanding(w, ld)
+		if ld.left == nil {
+			continue
+		}
+		if err := l.onLeft(ld); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -130,8 +130,8 @@ func (l *loop) part(m *member, why *table.Quarantine) {
 }
 
 // onLeft takes in that the last commit of a table has landed. Where it was the committer that
-// could not follow, the open epoch has more of the table.
-func (l *loop) onLeft(ld landing) {
+// could not follow, the open epoch has more of the table. Nothing is written to it any more.
+func (l *loop) onLeft(ld landing) error {
 	m := ld.member
 	if l.members[m.name()] == m {
 		if s := l.epoch.shares[m]; s != nil {
@@ -145,6 +145,9 @@ func (l *loop) onLeft(ld landing) {
 		l.forgets = append(l.forgets, m.name())
 	}
 	l.p.logAside(m)
+	t := m.table
+	m.table = nil
+	return t.Abandon()
 }
 
 // forget tells the stream, which is not read at the moment, of tables that have left.

@@ -64,7 +64,8 @@ func TestRenewSchedules(t *testing.T) {
 		c := newTally()
 		most := min(*schedulesFlag, renewSchedules)
 		for _, like := range []schedule{
-			{tables: 1, seed: 1, begun: true, renews: true}, {tables: 2, seed: 1, begun: true, renews: true, breaks: true},
+			{tables: 1, seed: 1, begun: true, renews: true},
+			{tables: 2, seed: 1, begun: true, renews: true, breaks: true},
 			{tables: 1, seed: 1, begun: true, renews: true, rewrites: true},
 		} {
 			r, err := from.play(like)
