@@ -28,6 +28,9 @@ type leaving struct {
 
 // keep makes a Mark, made for the epoch's end, that of the table, which has was.
 func (v *leaving) keep(mark *table.Mark, was table.Mark) {
+	if mutated("leaveend") {
+		return
+	}
 	mark.Position, mark.Committed, mark.Last = was.Position, was.Committed, was.Last
 	if v.torn {
 		mark.Load = was.Load

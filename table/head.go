@@ -102,6 +102,9 @@ func newHeadOn(n Name, t *icetable.Table, cfg Config, branch string) (*Head, err
 		h.Snapshot = s.SnapshotID
 		h.Mark, err = readMark(meta, props)
 	}
+	if branch != "" && mutated("blindbranch") {
+		err = nil
+	}
 	if errors.Is(err, ErrRolledBack) || errors.Is(err, ErrForeignRows) {
 		err = fmt.Errorf("%s: %w; to have it looked at and repaired: cdcd adopt %s", n, err, n)
 		if cfg.Repair {
