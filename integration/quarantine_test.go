@@ -189,7 +189,9 @@ func TestResnapshotKilled(t *testing.T) {
 				if now := shown(); !slices.Equal(now, before) {
 					return fatalError{fmt.Errorf("readers see %d rows, and %d before", len(now), len(before))}
 				}
-				killed++
+				if killed++; killed == 1 {
+					p.fsck(t)
+				}
 				p.kill()
 				p.start()
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,12 @@ func TestLoadAnew(t *testing.T) {
 		l.put(capture.OpUpdate, []any{3, "c", "9", nil})
 		l.put(capture.OpDelete, []any{1, "b", nil, nil})
 		wantTexts(t, l, old...)
+		reach := l.mustReach(NewReacher(l.cfg))
+		for file := range l.table.content.files {
+			if !reach.Names(path.Base(file)) {
+				t.Errorf("%s is garbage to the collector", file)
+			}
+		}
 		l.publish()
 		wantTexts(t, l, "1 a 1.501 (null)", "3 c 9 (null)")
 		now := l.fieldIDs()
