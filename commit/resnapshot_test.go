@@ -96,12 +96,13 @@ func TestResnapshot(t *testing.T) {
 					}
 				}()
 				err := l.renew(short, "a", wanted)
+				cutOff := short.Err() != nil
 				<-done
 				stop()
 				if err == nil {
 					break
 				}
-				if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+				if !cutOff { // else it may be the catalog's database that says so, in words of its own
 					t.Fatal(err)
 				}
 				if h := l.head("a"); h.Anew() && frozen == 0 {
