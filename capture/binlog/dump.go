@@ -63,7 +63,8 @@ type Dump struct {
 	conn      *client.Conn
 	release   func() bool
 	serverID  string
-	silence   time.Duration
+	silence   time.Duration // for how long Next may hear nothing
+	waited    time.Duration // how long it has heard nothing, not counting the time between its calls
 	checksums bool
 }
 
@@ -181,24 +182,35 @@ func (d *Dump) Close() {
 
 // Next returns the next event, waiting until the given time. It returns ErrIdle when none
 // arrived, ErrSilent when the server seems gone, a *ServerError when it refused, and ErrEnd
-// when it ended the stream.
+// when it ended the stream. A caller that does not call for long has not heard a silence: what
+// the server sent meanwhile may lie in the socket.
 func (d *Dump) Next(until time.Time) (Event, error) {
 	for {
-		raw, err := d.packets.next(earlier(until, d.packets.heard.Add(d.silence)))
+		began := time.Now()
+		raw, err := d.packets.next(earlier(until, began.Add(d.silence-d.waited)))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if time.Since(d.packets.heard) < d.silence {
-				return Event{}, ErrIdle
-			}
-			return Event{}, ErrSilent
+			return Event{}, d.quiet(began)
 		}
 		if err != nil {
 			return Event{}, err
 		}
+		d.waited = 0
 		e, err := d.open(raw)
 		if err != nil || (e.Type != TypeHeartbeat && e.Type != TypeHeartbeatV2) {
 			return e, err
 		}
 	}
+}
+
+// quiet says what it means that no whole event has arrived since a call began to wait.
+func (d *Dump) quiet(began time.Time) error {
+	if heard := d.packets.heard; heard.After(began) {
+		began, d.waited = heard, 0
+	}
+	if d.waited += time.Since(began); d.waited < d.silence {
+		return ErrIdle
+	}
+	return ErrSilent
 }
 
 // Heard is when bytes last arrived from the server.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -166,19 +168,61 @@ func TestNextPassesOverHeartbeats(t *testing.T) {
 
 func TestNextTellsIdleFromSilent(t *testing.T) {
 	for name, c := range map[string]struct {
-		heard time.Duration
-		want  error
+		heard, waited time.Duration
+		want          error
 	}{
-		"heard of late": {0, ErrIdle},
-		"not heard of":  {-2 * time.Hour, ErrSilent},
+		"heard of late":             {0, 0, ErrIdle},
+		"nobody listened":           {-2 * time.Hour, 0, ErrIdle},
+		"not heard of for long":     {-2 * time.Hour, time.Hour - time.Minute, ErrIdle},
+		"not heard of for too long": {-2 * time.Hour, time.Hour, ErrSilent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := dumpOf()
 			d.packets.conn = &script{pieces: [][]byte{nil}}
-			d.packets.heard = time.Now().Add(c.heard)
+			d.packets.heard, d.waited = time.Now().Add(c.heard), c.waited
 			if _, err := d.Next(time.Now()); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
 	}
+}
+
+// TestStallsAreNotSilence reads from a server that sends a heartbeat every half minute, with a minute
+// between two calls, and then from one that sends no more.
+func TestStallsAreNotSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const beats, every, stall, look, silence = 3, 30 * time.Second, time.Minute, time.Second, 15 * time.Second
+		server, client := net.Pipe()
+		d := &Dump{packets: newPacketReader(client), silence: silence, checksums: true}
+		sent := make(chan error, 1)
+		var sending sync.WaitGroup
+		defer sending.Wait()
+		defer client.Close()
+		defer server.Close()
+		sending.Go(func() { // a pipe has no buffer: it stands for one that is full
+			var err error
+			for range beats {
+				time.Sleep(every)
+				_, failed := server.Write(framed(packet(summed(TypeHeartbeat, []byte("binlog.000001")))))
+				err = errors.Join(err, failed)
+			}
+			sent <- err
+		})
+		for range beats {
+			time.Sleep(stall)
+			if _, err := d.Next(time.Now().Add(look)); !errors.Is(err, ErrIdle) {
+				t.Fatalf("behind a stall: %v", err)
+			}
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		heard, err := time.Now().Add(-look), ErrIdle
+		for errors.Is(err, ErrIdle) {
+			_, err = d.Next(time.Now().Add(look))
+		}
+		if took := time.Since(heard); !errors.Is(err, ErrSilent) || took != silence {
+			t.Errorf("%v behind a silence of %v", err, took)
+		}
+	})
 }
