@@ -24,6 +24,13 @@ const (
 	// visibleWithin is how long transactions may be in the log before the server shows them
 	// as executed: with semi-synchronous replication in AFTER_SYNC the log runs ahead.
 	visibleWithin = 60 * time.Second
+	// steadyAfter is how long a connection that brings nothing must have lasted to be a sound one.
+	steadyAfter = 2 * Heartbeat
+	// firstRest is how long the stream waits after the second connection in a row that was none,
+	// and twice as long after each further one, restDoublings times and up to longestRest.
+	firstRest     = 100 * time.Millisecond
+	longestRest   = 10 * time.Second
+	restDoublings = 7
 	// damagedReads is how often a damaged event is read again before it is believed.
 	damagedReads = 3
 	// replacedTries is how often a stream that lost its connection to another replica of its
@@ -57,9 +64,36 @@ func (s *Stream) afterError(ctx context.Context, err error) error {
 	s.cfg.Logger.Warn("stream interrupted, reconnecting", "position", s.applied.String(), "err", err)
 	s.disconnect()
 	if code, _ := serverError(err); code != 0 || Transient(err) || errors.Is(err, binlog.ErrSilent) {
-		return nil
+		return s.rest(ctx, err)
 	}
 	return s.countDamage(err) // what was read makes no sense, and may not the next time either
+}
+
+// losses are the connections that were lost one after the other.
+type losses struct {
+	connected time.Time // when the newest connection was made
+	brought   bool      // a transaction has ended since
+	fruitless int       // connections in a row that brought none and were soon lost
+	since     time.Time // when the first of them was lost
+}
+
+// rest waits before the next connection where those before brought nothing and were soon lost, and
+// gives up where that has gone on for reconnectFor. The first one of such is made anew at once.
+func (s *Stream) rest(ctx context.Context, err error) error {
+	l, now := &s.losses, time.Now()
+	if l.brought || now.Sub(l.connected) >= steadyAfter {
+		l.fruitless = 0
+		return nil
+	}
+	l.fruitless++
+	switch {
+	case l.fruitless == 1:
+		l.since = now
+		return nil
+	case now.Sub(l.since) >= reconnectFor:
+		return fmt.Errorf("connected %d times within %v, and lost the connection each time: %w", l.fruitless, reconnectFor, err)
+	}
+	return sleep(ctx, min(firstRest<<min(l.fruitless-2, restDoublings), longestRest))
 }
 
 // takeBack waits, and lets the stream connect again, unless that was tried too often.
@@ -68,11 +102,19 @@ func (s *Stream) takeBack(ctx context.Context, err error) error {
 		s.replaced, s.replacedAt = 0, now
 	}
 	if s.replaced++; s.replaced > replacedTries {
-		return err
+		return fmt.Errorf("%w: %w, and again after each of %d times that it was taken back within %v; %s", ErrRival, err, replacedTries, replacedWithin, s.identity())
 	}
-	s.cfg.Logger.Warn("stream interrupted, taking the connection back", "position", s.applied.String(), "err", err, "retry_in", replacedPause)
+	s.cfg.Logger.Warn("stream interrupted, taking the connection back", "position", s.applied.String(), "server_id", s.cfg.Source.ServerID, "err", err, "retry_in", replacedPause)
 	s.disconnect()
 	return sleep(ctx, replacedPause)
+}
+
+// identity says by what the server takes this replica for another one, and what to do.
+func (s *Stream) identity() string {
+	if s.flavor == MariaDB {
+		return fmt.Sprintf("its server id is %d too: set source.server_id to one that no other replica has", s.cfg.Source.ServerID)
+	}
+	return fmt.Sprintf("it runs under the name %q too: give one of the two pipelines another name (pipeline)", s.cfg.Source.Pipeline)
 }
 
 // countDamage gives up on an event that is damaged however often it is read.
@@ -140,6 +182,7 @@ func (s *Stream) connect(ctx context.Context) error {
 		return err
 	}
 	s.dump, s.server = dump, dump.Server()
+	s.losses.brought, s.losses.connected = false, time.Now()
 	s.repeatsTo = s.applied.repeats()
 	s.cfg.Logger.Info("stream connected", "source", s.cfg.Source, "position", s.applied.String())
 	return nil
@@ -173,12 +216,12 @@ func (s *Stream) checkHistory(ctx context.Context) (Server, error) {
 	}
 	s.collate, s.fold = server.Collations, server.FoldNames
 	if missing := s.applied.Missing(server.Purged); missing != "" {
-		return server, fmt.Errorf("%w: purged: %s", ErrPositionLost, missing)
+		return server, fmt.Errorf("%w: purged: %s; %s", ErrPositionLost, missing, startOver)
 	}
 	held := s.furthest()
 	for deadline := time.Now().Add(visibleWithin); !server.Executed.Covers(held); {
 		if time.Now().After(deadline) {
-			return server, fmt.Errorf("%w: %s", ErrHistoryLost, server.Executed.Missing(held))
+			return server, fmt.Errorf("%w: %s; %s", ErrHistoryLost, server.Executed.Missing(held), startOver)
 		}
 		if err := sleep(ctx, time.Second); err != nil {
 			return server, err
@@ -226,6 +269,7 @@ const (
 	codeFatalDump     = 1236
 	codeDeniedTable   = 1142
 	codeDeniedColumn  = 1143
+	codeSameReplica   = 4052 // of MariaDB; MySQL has a text of codeFatalDump
 )
 
 // classify names the errors that the caller can act on.
@@ -234,7 +278,7 @@ func classify(err error) error {
 	switch code {
 	case codeDenied, codeDeniedDB, codeSpecialAccess, codeNoPassword, codeDeniedTable, codeDeniedColumn:
 		return fmt.Errorf("%w: %s", ErrAccess, message)
-	case codeFatalDump:
+	case codeFatalDump, codeSameReplica:
 		return classifyDumpError(message)
 	}
 	return err
@@ -246,10 +290,10 @@ func classifyDumpError(message string) error {
 	switch {
 	case has("same server_uuid"), has("same server_id"), has("same server id"):
 		return fmt.Errorf("%w: %s", ErrReplaced, message)
-	case has("more GTIDs than"):
-		return fmt.Errorf("%w: %s", ErrHistoryLost, message)
-	case has("purged"), has("Could not find"), has("could not find"), has("not in the master's binlog"), has("not in the primary's binlog"):
-		return fmt.Errorf("%w: %s", ErrPositionLost, message)
+	case has("more GTIDs than"), has("not in the master's binlog"), has("not in the primary's binlog"), has("is missing the GTID"):
+		return fmt.Errorf("%w: %s; %s", ErrHistoryLost, message, startOver)
+	case has("purged"), has("Could not find"), has("could not find"):
+		return fmt.Errorf("%w: %s; %s", ErrPositionLost, message, startOver)
 	}
 	return fmt.Errorf("server ended the dump: %s", message)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"cdcd/capture/binlog"
 	"github.com/google/uuid"
@@ -184,26 +182,6 @@ func TestLostConnectionsDropTheOpenTransactionOnly(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestConnectionsAreTakenBack loses the connection to another replica of the same identity, now
-// and then, and again and again.
-func TestConnectionsAreTakenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestStream(t, MySQL, none, appTable("orders"))
-		lost := &binlog.ServerError{Code: codeFatalDump, Message: "A replica with the same server_uuid/server_id as this replica has connected to the source"}
-		for range 10 {
-			if err := s.afterError(t.Context(), lost); err != nil {
-				t.Fatalf("lost now and then: %v", err)
-			}
-			time.Sleep(replacedWithin)
-		}
-		for try := range replacedTries + 1 {
-			if err := s.afterError(t.Context(), lost); errors.Is(err, ErrReplaced) != (try == replacedTries) {
-				t.Errorf("try %d: %v", try, err)
-			}
-		}
-	})
 }
 
 func TestLostConnectionsForgetWhatTheyCounted(t *testing.T) {

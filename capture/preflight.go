@@ -83,6 +83,7 @@ func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) 
 		{"the log's settings", p.checkLog},
 		{"GTIDs", p.checkGTID},
 		{"the server's replication", p.checkReplica},
+		{"its replicas", p.checkServerID},
 		{"the log's filters", p.checkFilters},
 		{"durability", p.checkDurability},
 		{"the log's retention", p.readRetention},

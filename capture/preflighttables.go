@@ -69,7 +69,7 @@ func (p *preflight) checkDump() error {
 	}
 	d, err := binlog.Dial(p.ctx, binlog.Config{
 		Address: p.src.Address, User: p.src.User, Password: p.src.Password, TLS: tlsConfig, MariaDB: p.Server.Flavor == MariaDB,
-		Position: p.Server.Executed.ResumeFrom(), ServerID: p.src.ServerID ^ 1, ReplicaID: p.src.checkID(), Heartbeat: Heartbeat,
+		Position: p.Server.Executed.ResumeFrom(), ServerID: passingID(), ReplicaID: p.src.checkID(), Heartbeat: Heartbeat,
 	})
 	if err == nil {
 		defer d.Close()

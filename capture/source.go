@@ -76,6 +76,13 @@ func (s Source) checkID() string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte("cdcd preflight "+s.Pipeline)).String()
 }
 
+// passingID is a server id for a connection that is soon over. MariaDB ends the connection of a
+// replica whose id another one shows, so it is none that people choose.
+func passingID() uint32 {
+	const high = 1 << 31
+	return rand.Uint32() | high
+}
+
 // tlsConfig builds the TLS settings, nil for plain text.
 func (s Source) tlsConfig() (*tls.Config, error) {
 	t := s.TLS
@@ -265,7 +272,7 @@ func (s Source) Unprepared(ctx context.Context, from, to Position, logger *slog.
 	if from.Reaches(to) {
 		return from.Intersect(to), nil
 	}
-	s.ServerID, s.Pipeline = rand.Uint32()|1, uuid.NewString() // it takes nobody's connection
+	s.ServerID, s.Pipeline = passingID(), uuid.NewString() // it takes nobody's connection
 	stream, err := NewStream(StreamConfig{
 		Source: s, Start: from, Wanted: func(Name) bool { return false }, Logger: logger, Memory: memory.DefaultAllocator,
 		Limits: Limits{Rows: math.MaxInt, Bytes: math.MaxInt, Linger: time.Second},

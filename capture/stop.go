@@ -43,6 +43,9 @@ func (s *Stop) Reason() string {
 	return s.What
 }
 
+// startOver is what can be done where the log does not lead on from a position.
+const startOver = "the choices: give the server back what it has lost and start cdcd again; or load the tables anew, under other names (tables[].target) or as a new pipeline (pipeline, warehouse.location). What is in the lake stays as it is"
+
 // ErrPositionLost reports that the log no longer holds what follows our position.
 var ErrPositionLost = errors.New("the server's log no longer holds the transactions that follow our position")
 
@@ -53,6 +56,10 @@ var ErrHistoryLost = errors.New("the server has lost transactions that are alrea
 
 // ErrReplaced reports that another replica with our identity took the connection.
 var ErrReplaced = errors.New("another replica with the same identity connected to the server")
+
+// ErrRival comes with ErrReplaced where that one takes the connection again as often as it is taken
+// back: both are meant to run.
+var ErrRival = errors.New("two replicas go by one identity")
 
 // ErrAccess reports that the server refused the user.
 var ErrAccess = errors.New("access denied")

@@ -89,6 +89,7 @@ type Stream struct {
 	replaced int          // losses of the connection to a replica of the same identity
 	// replacedAt is when the first of them was that counts.
 	replacedAt time.Time
+	losses     losses
 	heard      atomic.Int64 // when bytes last arrived from the server, in Unix nanoseconds; 0: never
 	spent      error        // ends the stream, behind the segment that was handed over last
 }
@@ -303,7 +304,7 @@ func (s *Stream) endTransaction(applied []GTID) error {
 	s.touched = s.touched[:0]
 	s.segment.Created = append(s.segment.Created, s.created...)
 	s.created = s.created[:0]
-	s.sent, s.damaged = false, 0
+	s.sent, s.damaged, s.losses.brought = false, 0, true
 	s.segment.Transactions++
 	before := len(s.ends)
 	if before > 0 {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"cdcd/capture"
 	"cdcd/commit"
 )
 
@@ -39,10 +40,27 @@ func (d *daemon) leased(ctx context.Context, lake *lakehouse, action func() erro
 	err = action()
 	cancel()
 	renewing.Wait()
+	if errors.Is(err, capture.ErrRival) {
+		err = ofOthers(context.WithoutCancel(ctx), lease, err)
+	}
 	if released := lease.Release(context.WithoutCancel(ctx)); released != nil {
 		d.logger.Warn("the lease is not released; the next daemon waits until it runs out", "err", released)
 	}
 	return err
+}
+
+// ofOthers judges the loss of the stream's connection to another replica of the same identity, again
+// and again. Where that is another daemon of the pipeline, it has the lease, and this one is to be started
+// again later. Who still has the lease has met somebody else: to start again, and take that one's
+// connection again, helps neither.
+func ofOthers(ctx context.Context, lease *commit.Lease, lost error) error {
+	switch err := lease.Renew(ctx); {
+	case err == nil:
+		return coded{exitHuman, lost}
+	case errors.Is(err, commit.ErrLeased):
+		return fmt.Errorf("%w: %w", err, lost)
+	}
+	return lost // that is not known
 }
 
 // standbyPoll is how often a daemon that stands by looks at the lease.
