@@ -77,10 +77,23 @@ func (s *Stream) onGTID(e binlog.Event) error {
 	if s.repeated = s.repeats(id); s.repeated && !s.tx.open {
 		return nil
 	}
+	if s.flavor == MariaDB && !s.repeated && s.applied.Contains(id) {
+		return s.outOfOrder(id)
+	}
 	if err := s.tx.begin(id, g, e.Time()); err != nil {
 		return s.protocolError(e, err)
 	}
 	return nil
+}
+
+// outOfOrder stops at a transaction whose number the position holds already: the server has given
+// the number a second time, and no position tells the two apart.
+func (s *Stream) outOfOrder(g GTID) error {
+	return &Stop{
+		GTID: g.Text(MariaDB), What: "a GTID out of order",
+		Err:  fmt.Errorf("its number is not above those before it in its domain, up to %s", s.applied),
+		Hint: "SET GLOBAL gtid_strict_mode = ON, with which the server writes none; once its log holds none any more (PURGE BINARY LOGS), load the tables anew under other names (tables[].target)",
+	}
 }
 
 func parseGTID(e binlog.Event) (binlog.GTID, error) {
