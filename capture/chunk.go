@@ -89,6 +89,14 @@ func (r *Reader) connect(ctx context.Context) error {
 	return nil
 }
 
+// Running tells how many threads of the server are at work. Those that serve this pipeline are
+// among them: the one that answers, the stream's, and those of readers.
+func (r *Reader) Running(ctx context.Context) (threads int, err error) {
+	var name string
+	err = r.conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Threads_running'").Scan(&name, &threads)
+	return threads, err
+}
+
 // Close ends the connection.
 func (r *Reader) Close() {
 	if r.conn != nil {

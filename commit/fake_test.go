@@ -47,6 +47,8 @@ type fakeServer struct {
 	histories []int // where the log was reset or set back: transactions behind have other times
 	fits      int   // rows of a chunk; 0: any number
 
+	running, asked int // threads that are at work, and how often that was asked
+
 	described func() // is called when a table has been described; nil: is not
 
 	reading func() // is called by a reader that has read and not handed over yet; nil: is not

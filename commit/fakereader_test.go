@@ -14,6 +14,8 @@ type fakeReader struct{ server *fakeServer }
 
 func (r *fakeReader) Close() {}
 
+func (r *fakeReader) Running(context.Context) (int, error) { return r.server.threads() }
+
 func (r *fakeReader) ids(name string, within capture.Range) []int64 {
 	var out []int64
 	for id := range r.server.state(name, r.server.visible) {

@@ -21,6 +21,9 @@ type loaders struct {
 	arrivals chan<- *arrival
 	refusals chan<- refusal
 	jobs     chan job
+
+	throttle  throttle        // of the planner alone
+	throttles chan<- Throttle // what it tells the loop
 }
 
 const (
@@ -41,6 +44,7 @@ func newLoaders(cfg Config, l *loop) *loaders {
 	return &loaders{
 		cfg: cfg, server: l.server, flavor: l.delivered.Flavor(), toLoad: l.toLoad,
 		openings: l.openings, arrivals: l.arrivals, refusals: l.refusals, jobs: make(chan job),
+		throttle: throttle{state: Throttle{Limit: cfg.LoadMaxRunning}}, throttles: l.throttle.told,
 	}
 }
 
@@ -102,10 +106,8 @@ func (s *loaders) planTable(ctx context.Context, m *member) error {
 			last = end
 			j := job{member: m, number: number, within: capture.Range{After: gap.After, UpTo: bound}}
 			gap.After = bound
-			select {
-			case s.jobs <- j:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := s.hand(ctx, &r, j); err != nil {
+				return err
 			}
 		}
 	}

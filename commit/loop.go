@@ -24,13 +24,12 @@ type loop struct {
 	delivered capture.Position // behind the last segment that joined an epoch
 	finished  capture.Position // everything up to here is in the lake
 
-	reading  bool
-	working  bool
-	prepared []capture.Position // where the former owner's open commits would have ended
-	inFlight time.Time          // when the first change of the epoch that is committed was delivered
-	draining bool               // no more reading: commit what is there and end
-	ending   error              // why the stream ended, where it did: nothing behind it can be had
-	server   string
+	reading, working bool
+	prepared         []capture.Position // where the former owner's open commits would have ended
+	inFlight         time.Time          // when the first change of the epoch that is committed was delivered
+	draining         bool               // no more reading: commit what is there and end
+	ending           error              // why the stream ended, where it did: nothing behind it can be had
+	server           string
 
 	segments chan read
 	works    chan work
@@ -42,6 +41,7 @@ type loop struct {
 	forgets  []capture.Name // of which the stream is to deliver nothing more
 	renewals []renewal      // that wait
 	renewing bool           // the stream is kept from reading on for one
+	throttle throttling
 
 	cuts      cutter
 	settling  bool // the source is asked for its position
@@ -81,7 +81,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		delivered: p.start, finished: p.start,
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
-		refusals: make(chan refusal), server: stream.Server(),
+		refusals: make(chan refusal), throttle: throttling{told: make(chan Throttle)}, server: stream.Server(),
 		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1},
 	}
 	for _, m := range l.members {
@@ -125,6 +125,7 @@ func (l *loop) run(ctx context.Context, g *errgroup.Group) error {
 			if err := l.onOpening(o); err != nil {
 				return err
 			}
+		case l.throttle.now = <-l.throttle.told:
 		case a := <-l.arrivals:
 			a.job.member.arrive(a)
 		case r := <-l.refusals:

@@ -30,6 +30,9 @@ type Config struct {
 
 	LoadConnections int
 	ChunkRows       int // 0: by the size of the rows
+	// LoadMaxRunning is above how many running threads of the source no chunk is begun; 0: of no
+	// number.
+	LoadMaxRunning int
 
 	// CutSettle is how long a table's load must be over before the table can be in a cut: a
 	// chunk can show a transaction microseconds before the server counts it as executed.

@@ -27,6 +27,7 @@ type Stream interface {
 type Reader interface {
 	Bound(ctx context.Context, t *capture.Table, within capture.Range, rows int) (b capture.Bound, last bool, err error)
 	Read(ctx context.Context, c capture.Capture, within capture.Range, after capture.Position) (*capture.Chunk, error)
+	Running(ctx context.Context) (threads int, err error) // how many threads of the source are at work
 	Close()
 }
 

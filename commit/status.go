@@ -26,6 +26,7 @@ type Status struct {
 	Heard          time.Time // when the source last gave a sign of life; zero: not yet
 	DeliveryDelay  time.Duration
 	HeldSince      time.Time // since when the stream stands still for a cut on demand; zero: it does not
+	Throttle       Throttle  // of the initial load
 	CollectedRows  int
 	CollectedBytes int64
 	Cut            Cut           // the newest one that this process has published
@@ -212,7 +213,7 @@ func (l *loop) publish() {
 	if l.stream != nil {
 		s.Heard = l.stream.Heard()
 	}
-	s.Cut, s.HeldSince = l.cuts.newest, l.hold.heldSince()
+	s.Cut, s.HeldSince, s.Throttle = l.cuts.newest, l.hold.heldSince(), l.throttle.now
 	s.DeliveryDelay, s.PendingSince = l.counters.delay, l.inFlight
 	if s.PendingSince.IsZero() {
 		s.PendingSince = l.epoch.began

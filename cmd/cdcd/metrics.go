@@ -37,6 +37,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		k.counter("cdcd_garbage_removed_files_total", "Files deleted that no snapshot names.", g.Removed)
 		k.counter("cdcd_garbage_removed_bytes_total", "Size of the files deleted.", g.RemovedBytes)
 	}
+	if p := m.view.load.Load(); p != nil {
+		if left, ok := p.left(); ok {
+			k.gauge("cdcd_load_left_seconds", "Time that the rest of the initial loads takes at the rate of now.", left.Seconds())
+		}
+	}
 	if c := m.view.compactor.Load(); c != nil {
 		k.compaction(c.Status())
 	}
@@ -92,6 +97,7 @@ func (k sink) status(s commit.Status) {
 	k.counter("cdcd_transactions_total", "Source transactions delivered.", c.Transactions)
 	k.counter("cdcd_source_rows_total", "Captured source row changes delivered.", c.Rows)
 	k.counter("cdcd_snapshot_rows_total", "Rows read by the initial load.", c.LoadedRows)
+	k.flag("cdcd_load_waiting", "1 where the initial load waits for a busy source.", s.Throttle.Waits())
 	k.counter("cdcd_null_dates_total", "Source values that are no date and became NULL.", c.NoDates)
 	k.counter("cdcd_unlogged_statements_total", "Statements on other tables that were logged without rows.", c.Unlogged)
 	k.counter("cdcd_epochs_total", "Epochs committed.", c.Epochs)

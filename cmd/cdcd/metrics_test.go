@@ -34,7 +34,7 @@ func (c *collectStatus) Collect(out chan<- prometheus.Metric) {
 func testStatus() commit.Status {
 	at := time.Unix(1_700_000_000, 500_000_000)
 	return commit.Status{
-		At: at, SourceTime: at, Fence: 7, Refused: []commit.Refusal{{}},
+		At: at, SourceTime: at, Fence: 7, Throttle: commit.Throttle{Since: at, Running: 31, Limit: 30}, Refused: []commit.Refusal{{}},
 		Counters: commit.Counters{
 			LogBytes: 1000, LogEvents: 10,
 			CommitDuration: commit.Histogram{Bounds: []float64{1, 2}, Counts: []uint64{1, 2, 3}, Sum: 20, Count: 6},
@@ -48,6 +48,7 @@ func testStatus() commit.Status {
 
 func testView() *view {
 	v := &view{}
+	v.load.Store(&loadProgress{Rows: 1_000, Estimate: 4_000, PerSecond: 100})
 	v.garbage.Store(&garbageTotals{Removed: 1, RemovedBytes: 200, Waiting: 3, WaitingBytes: 400})
 	return v
 }
@@ -109,6 +110,8 @@ func TestMetricValues(t *testing.T) {
 		`cdcd_commit_conflicts_total{table="shop.orders"} 5`,
 		`cdcd_refused_tables 1`,
 		`cdcd_garbage_files 3`,
+		`cdcd_load_left_seconds 30`,
+		`cdcd_load_waiting 1`,
 		`cdcd_debt_bytes{lake_table="shop.orders"} 5`,
 		`cdcd_garbage_removed_bytes_total 200`,
 	} {

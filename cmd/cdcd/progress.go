@@ -20,6 +20,7 @@ type loadProgress struct {
 	Estimate int64 // of all rows, as far as the source can tell; at least Rows
 	// PerSecond is the rate of the last rateWindow; 0: nothing is known yet.
 	PerSecond float64
+	Waiting   string // for what; "": the loads do not wait
 }
 
 // percent is the share that is done, short of 100: the source's count is an estimate.
@@ -45,6 +46,9 @@ func (p loadProgress) String() string {
 	if d, ok := p.left(); ok {
 		text += fmt.Sprintf("  %v left", d)
 	}
+	if p.Waiting != "" {
+		text += "  waiting: " + p.Waiting
+	}
 	return text
 }
 
@@ -53,6 +57,9 @@ func (p loadProgress) log(l *slog.Logger) {
 	args := []any{"table", p.Table, "rows", p.Rows, "of", p.Estimate, "percent", p.percent(), "rows_per_second", int64(p.PerSecond)}
 	if d, ok := p.left(); ok {
 		args = append(args, "left", d.String())
+	}
+	if p.Waiting != "" {
+		args = append(args, "waiting", p.Waiting)
 	}
 	l.Info("loading", args...)
 }
@@ -104,6 +111,9 @@ func (m *loadMeter) observe(s commit.Status, now time.Time) (p loadProgress, ok 
 		}
 	}
 	m.samples = append(m.samples, loadSample{now, p.Rows})
+	if t := s.Throttle; t.Waits() {
+		p.Waiting = fmt.Sprintf("the source is busy, %d threads run there, more than load.max_threads_running, %d", t.Running, t.Limit)
+	}
 	return p, true
 }
 

@@ -56,6 +56,9 @@ func printStatus(out io.Writer, r statusReport) error {
 			fmt.Fprintf(out, ", %s left", l.Left)
 		}
 		fmt.Fprintln(out)
+		if l.Waiting != "" {
+			fmt.Fprintf(out, "waiting  %s\n", l.Waiting)
+		}
 	}
 	if c := r.Compaction; c != nil {
 		fmt.Fprintf(out, "rewriting %s of %s for %s, %d %%\n", count(c.Files, "file"), c.Table, c.Reason, c.Percent)

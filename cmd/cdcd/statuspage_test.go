@@ -12,7 +12,7 @@ import (
 func TestStatusPage(t *testing.T) {
 	r := statusReport{
 		Pipeline: "shop", State: "loading", Committed: "a:1-5", CommittedTime: time.Unix(0, 0).UTC(), Fence: 3, LagMS: 1_234, Prepared: "a:4",
-		Load: &loadReport{Rows: 31_000, Estimate: 100_000, Percent: 31, PerSecond: 1_000, Left: "1m9s"},
+		Load: &loadReport{Rows: 31_000, Estimate: 100_000, Percent: 31, PerSecond: 1_000, Left: "1m9s", Waiting: "it is busy"},
 		Tables: []tableReport{
 			{Source: "shop.orders", Table: "lake.orders", State: "loading", LoadRows: 99_000, LoadProgress: 0.3, Rows: 30_000, Bytes: 1 << 20},
 			{Source: "shop.people", Table: "shop.people", State: "streaming", LoadProgress: 1, Rows: 1_000, Updated: 7},
@@ -29,7 +29,7 @@ func TestStatusPage(t *testing.T) {
 	}
 	page := b.String()
 	for _, want := range []string{
-		`class="state loading">loading<`, "1.2s", "31,000</b><span>rows, 1.0 MiB", "31,000 of about 100,000 rows, 1,000 rows/s, 1m9s left", `value="31"`,
+		`class="state loading">loading<`, "1.2s", "31,000</b><span>rows, 1.0 MiB", "31,000 of about 100,000 rows, 1,000 rows/s, 1m9s left; waiting: it is busy", `value="31"`,
 		"from shop.orders", "30 % of about 99,000 rows", "shop.visits</b> is not replicated: no primary key &lt;b&gt;", "1970-01-01 00:00:00 UTC", "a:1-5", "shop.gone</b> is quarantined before a:6: DROP TABLE; repair: cdcd resnapshot shop.gone", `<span class="mono">a:4</span>`,
 	} {
 		if !strings.Contains(page, want) {

@@ -68,10 +68,11 @@ type loadReport struct {
 	Percent   int    `json:"percent"`
 	PerSecond int64  `json:"rows_per_second"`
 	Left      string `json:"left,omitempty"`
+	Waiting   string `json:"waiting,omitempty"` // for what
 }
 
 func (p loadProgress) report() *loadReport {
-	r := &loadReport{Rows: p.Rows, Estimate: p.Estimate, Percent: p.percent(), PerSecond: int64(p.PerSecond)}
+	r := &loadReport{Rows: p.Rows, Estimate: p.Estimate, Percent: p.percent(), PerSecond: int64(p.PerSecond), Waiting: p.Waiting}
 	if d, ok := p.left(); ok {
 		r.Left = d.String()
 	}

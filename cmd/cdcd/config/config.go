@@ -144,6 +144,9 @@ type Commit struct {
 type Loading struct {
 	Connections int   `yaml:"connections" min:"1" max:"64"`
 	ChunkRows   int64 `yaml:"chunk_rows" min:"0"` // 0: chosen from the average row length
+
+	// MaxThreadsRunning is above how many running threads of the source the load waits; 0: never.
+	MaxThreadsRunning int `yaml:"max_threads_running" min:"0"`
 }
 
 // Compaction says when files of tables are rewritten in the background.

@@ -88,6 +88,7 @@ commit:
 load:
   connections: 2 # default
   chunk_rows: 0 # default
+  max_threads_running: 0 # default
 compaction:
   enabled: true # default
   cpu_percent: 30 # default

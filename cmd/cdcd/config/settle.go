@@ -42,6 +42,7 @@ func settle(cfg *Config) *settler {
 	s.endpoints()
 	s.control()
 	s.memory()
+	s.load()
 	s.tables()
 	return s
 }
@@ -181,6 +182,16 @@ func (s *settler) memory() {
 		s.report("commit.max_bytes", "must be at most a quarter of memory.limit, %v", most)
 	default:
 		*size = most
+	}
+}
+
+// load refuses a limit that the daemon's own threads on the source exceed: the load would wait
+// for ever.
+func (s *settler) load() {
+	const others = 2 // the stream's, and the one that is asked
+	l := s.cfg.Load
+	if own := l.Connections + others; l.MaxThreadsRunning > 0 && l.MaxThreadsRunning <= own {
+		s.report("load.max_threads_running", "must be 0 or more than %d, for so many threads serve cdcd itself", own)
 	}
 }
 
