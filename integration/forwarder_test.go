@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -20,7 +21,9 @@ type forwarder struct {
 	piece  int           // bytes of one
 	silent bool
 	left   int64 // bytes of the server before its connections are cut; below zero: no end
-	open   map[net.Conn]bool
+	// instead is what the server gets for something that a client says, of the same length; "": for nothing.
+	said, instead string
+	open          map[net.Conn]bool
 }
 
 // pieceBytes is how much is passed on at a time.
@@ -86,10 +89,23 @@ func (f *forwarder) copy(to, from net.Conn, ofServer bool) {
 		if !f.may(n, ofServer) {
 			return
 		}
-		if _, failed := to.Write(piece[:n]); failed != nil || err != nil {
+		if piece = piece[:n]; !ofServer {
+			piece = f.rewrite(piece)
+		}
+		if _, failed := to.Write(piece); failed != nil || err != nil {
 			return
 		}
 	}
+}
+
+// rewrite changes what a client says.
+func (f *forwarder) rewrite(piece []byte) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.instead == "" {
+		return piece
+	}
+	return bytes.ReplaceAll(piece, []byte(f.said), []byte(f.instead))
 }
 
 // may waits as long as a piece takes, and says whether it arrives.
