@@ -285,7 +285,7 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 
 // change puts the new shape together.
 func (x *altering) change() (*Change, error) {
-	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described}
+	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described, RowEnd: x.old.RowEnd}
 	c := &Change{Table: t}
 	same := x.key == x.old.KeyName && len(x.columns) == len(x.old.Columns)
 	for i, column := range x.columns {

@@ -40,6 +40,8 @@
 // A row of a Batch holds the values of all columns, or a [Partial] says which of them, and of
 // which it holds patches: no column that was not logged is taken for NULL.
 //
+// Of a system-versioned table a Batch has the current rows, and none of history.
+//
 // An ALTER TABLE of a captured table is followed where its text and the shape before it tell what
 // became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to
 // agree with what it gave. So is a TRUNCATE.

@@ -86,6 +86,9 @@ func (p *plan) imageOf(r binlog.Rows, f Flavor) (*imageShape, error) {
 // judge tells whether rows can be made of images with such columns, and what these know.
 func (p *plan) judge(m *imageShape, f Flavor) error {
 	t := p.buffer.table
+	if p.rowEnd >= 0 && !bitSet(m.present, p.rowEnd) {
+		return fmt.Errorf("column %q: %w: it tells current rows from history", t.RowEnd, errUntold)
+	}
 	if m.kind == binlog.RowInsert {
 		if len(m.columns[0]) == 0 {
 			return fmt.Errorf("%w: rows were inserted without any column, which does not even tell how many", errUntold)
@@ -148,30 +151,49 @@ func (p *plan) appendCut(m *imageShape, images []byte, o origin) (rest []byte, e
 		return nil, err
 	}
 	switch m.kind {
-	case binlog.RowInsert:
-		return rest, p.appendCells(before, OpInsert, o)
-	case binlog.RowDelete:
-		return rest, p.appendCells(before, OpDelete, o)
+	case binlog.RowInsert, binlog.RowDelete:
+		if !p.current(before) {
+			return rest, nil
+		}
+		op := OpInsert
+		if m.kind == binlog.RowDelete {
+			op = OpDelete
+		}
+		return rest, p.appendCells(before, op, o)
 	}
 	if rest, err = p.cutAfter(m, rest, after); err != nil {
 		return nil, err
 	}
-	from := len(p.buffer.ops)
-	if p.moved(before, after) {
-		if err := p.appendCells(before, OpDelete, o); err != nil {
-			return nil, err
-		}
-	}
+	moved := p.moved(before, after)
 	if err := p.complete(after, before); err != nil {
 		return nil, err
 	}
+	switch was, is := p.current(before), p.current(after); {
+	case was && is:
+		return rest, p.appendUpdated(m, before, after, moved, o)
+	case was:
+		return rest, p.appendCells(before, OpDelete, o)
+	case is:
+		return nil, fmt.Errorf("%s: %w", p.buffer.table.Name, errRevived)
+	}
+	return rest, nil
+}
+
+// appendUpdated appends an updated row, of which the after image is complete.
+func (p *plan) appendUpdated(m *imageShape, before, after []cell, moved bool, o origin) error {
+	from := len(p.buffer.ops)
+	if moved {
+		if err := p.appendCells(before, OpDelete, o); err != nil {
+			return err
+		}
+	}
 	if err := p.appendCells(after, OpUpdate, o); err != nil {
-		return nil, err
+		return err
 	}
 	if known, patched := p.told(m, after); known != nil {
 		p.buffer.notePartial(Partial{From: from, To: len(p.buffer.ops), Known: known, Patched: patched, GTID: o.gtid, Flavor: o.flavor})
 	}
-	return rest, nil
+	return nil
 }
 
 // complete gives an after image what it lacks, which has not changed.
@@ -242,7 +264,7 @@ func (p *plan) moved(before, after []cell) bool {
 // inserted row, else NULL.
 func (p *plan) appendCells(row []cell, op Op, o origin) error {
 	columns := p.buffer.columns
-	for i, c := range row {
+	for i, c := range row[:len(p.buffer.table.Columns)] {
 		var err error
 		switch {
 		case c.diffs != nil:

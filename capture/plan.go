@@ -17,6 +17,7 @@ type plan struct {
 	columns []planColumn
 	lastKey int   // the last column of the key in column order
 	json    []int // the columns of type JSON
+	rowEnd  int   // the column that tells current rows from history; negative: there is no history
 	images  []*imageShape
 	cells   [2][]cell // of one row, where images are incomplete
 }
@@ -44,7 +45,7 @@ func newPlan(wire *binlog.TableMap, b *rowBuffer, collations map[uint64]string) 
 	if diff := b.table.Difference(seen); diff != "" {
 		return nil, fmt.Errorf("%s: %w: %s", b.table.Name, errChanged, diff)
 	}
-	p := &plan{wire: wire, buffer: b, columns: make([]planColumn, len(b.table.Columns))}
+	p := &plan{wire: wire, buffer: b, columns: make([]planColumn, len(b.table.Columns)), rowEnd: -1}
 	for i, c := range seen.Columns {
 		decode, span, err := columnDecoder(c, wire.Columns[i], b.schema.Field(i).Type)
 		if err != nil {
@@ -58,7 +59,7 @@ func newPlan(wire *binlog.TableMap, b *rowBuffer, collations map[uint64]string) 
 			p.json = append(p.json, i)
 		}
 	}
-	return p, nil
+	return p, p.addVersions()
 }
 
 // append decodes a row event into the buffer and gives the number of source rows in it.
@@ -66,7 +67,7 @@ func (p *plan) append(r binlog.Rows, o origin) (int, error) {
 	if r.Columns != len(p.columns) {
 		return 0, fmt.Errorf("%s: row of %d columns, the table map has %d", p.buffer.table.Name, r.Columns, len(p.columns))
 	}
-	if r.Partial || !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
+	if r.Partial || p.rowEnd >= 0 || !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
 		return p.appendIncomplete(r, o)
 	}
 	rows, committed := 0, o.committed

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,11 @@ func (p *preflight) checkTables() error {
 	if len(p.Tables) == 0 {
 		p.problem(Name{}, "check tables[].include in the configuration, and that the user may SELECT", "no table matches the configuration")
 		p.Problems[len(p.Problems)-1].Shape = true
+	}
+	if slices.ContainsFunc(p.Tables, func(t TableInfo) bool { return t.RowEnd != "" }) {
+		if err := p.checkPresent(); err != nil {
+			return err
+		}
 	}
 	for _, t := range p.Tables {
 		if t.Problem == nil {
@@ -27,6 +33,16 @@ func (p *preflight) checkTables() error {
 		p.Problems[len(p.Problems)-1].Shape = true
 	}
 	return nil
+}
+
+// checkPresent refuses a server on which SELECT shows system-versioned tables as they were.
+func (p *preflight) checkPresent() error {
+	const variable, present = "system_versioning_asof", "DEFAULT"
+	asOf, _, err := p.variable(variable)
+	if err == nil && asOf != present {
+		p.problem(Name{}, "SET GLOBAL "+variable+" = "+present+";", "%s is %q, must be %q: SELECT shows rows of the past", variable, asOf, present)
+	}
+	return err
 }
 
 // checkSelect tries to read every column of every table.

@@ -130,6 +130,14 @@ type Table struct {
 	Described bool `json:"described,omitempty"`
 	// KeyName is the name of that key's index, "" where it is not known.
 	KeyName string `json:"key-name,omitempty"`
+	// RowEnd is the column that says until when a row of a system-versioned table was current,
+	// "" for other tables. Where Columns lacks it, the log alone has it.
+	RowEnd string `json:"row-end,omitempty"`
+}
+
+// column gives the index of a column, negative where there is none of that name.
+func (t *Table) column(name string) int {
+	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
 }
 
 // KeyColumns returns the columns of the key in key order.

@@ -72,7 +72,7 @@ func listTables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableI
 			continue
 		}
 		if kind != "BASE TABLE" {
-			t.Problem = fmt.Errorf("%w: a system-versioned table", ErrUnsupportedType)
+			t.RowEnd = hiddenRowEnd
 		}
 		out = append(out, t)
 	}
@@ -91,6 +91,7 @@ type described struct {
 	charset            sql.NullString
 	byDefault          sql.NullString
 	extra              string
+	expression         sql.NullString
 	mariaDB            bool
 }
 
@@ -103,7 +104,7 @@ type querier interface {
 func readColumns(ctx context.Context, db querier, schema, table string, byName map[Name]*TableInfo) error {
 	rows, err := db.QueryContext(ctx, `SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable,
 		       character_octet_length, numeric_precision, numeric_scale, datetime_precision, character_set_name,
-		       column_default, extra, INSTR(VERSION(), 'MariaDB') > 0
+		       column_default, extra, generation_expression, INSTR(VERSION(), 'MariaDB') > 0
 		FROM information_schema.columns WHERE table_schema = ? AND (? = '' OR table_name = ?) ORDER BY table_name, ordinal_position`, schema, table, table)
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func readColumns(ctx context.Context, db querier, schema, table string, byName m
 	for rows.Next() {
 		var d described
 		if err := rows.Scan(&d.name.Schema, &d.name.Table, &d.column, &d.dataType, &d.fullType, &d.nullable,
-			&d.octets, &d.precision, &d.scale, &d.fraction, &d.charset, &d.byDefault, &d.extra, &d.mariaDB); err != nil {
+			&d.octets, &d.precision, &d.scale, &d.fraction, &d.charset, &d.byDefault, &d.extra, &d.expression, &d.mariaDB); err != nil {
 			return err
 		}
 		t := byName[d.name]
@@ -123,6 +124,12 @@ func readColumns(ctx context.Context, db querier, schema, table string, byName m
 		c.Default, c.Generated = d.defaultOf(c), d.generated()
 		if err != nil {
 			t.Problem = errors.Join(t.Problem, fmt.Errorf("column %q: %w", d.column, err))
+		}
+		if t.RowEnd != "" && d.expression.String == "ROW END" {
+			t.RowEnd = c.Name
+			if c.Type != TypeTimestamp {
+				t.Problem = errors.Join(t.Problem, fmt.Errorf("column %q: %w: a system-versioned table with numbers of transactions, whose changes MariaDB logs as statements", d.column, ErrUnsupportedType))
+			}
 		}
 		t.Columns = append(t.Columns, c)
 	}
@@ -283,11 +290,17 @@ func readKeys(ctx context.Context, db *sql.DB, schema string, byName map[Name]*T
 func (t *TableInfo) offerKey(name string, columns []string) {
 	key := make([]int, 0, len(columns))
 	for _, c := range columns {
-		i := slices.IndexFunc(t.Columns, func(x Column) bool { return x.Name == c })
+		if c != "" && c == t.RowEnd { // the same in all current rows
+			continue
+		}
+		i := t.column(c)
 		if i < 0 || t.Columns[i].Nullable {
 			return
 		}
 		key = append(key, i)
+	}
+	if len(key) == 0 {
+		return
 	}
 	better := t.Key == nil || t.KeyName != primary && len(key) < len(t.Key)
 	if name == primary || better {

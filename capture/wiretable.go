@@ -12,8 +12,9 @@ import (
 // say is taken from the captured table: its key, and which of two types that are logged alike
 // a column has.
 func tableOf(wire *binlog.TableMap, captured *Table, collations map[uint64]string) (*Table, error) {
-	t := &Table{Name: captured.Name, Key: captured.Key, Columns: make([]Column, len(wire.Columns))}
-	for i, w := range wire.Columns {
+	columns := visible(wire, captured)
+	t := &Table{Name: captured.Name, Key: captured.Key, Columns: make([]Column, len(columns))}
+	for i, w := range columns {
 		c, err := columnOf(w, collations)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", w.Name, err)

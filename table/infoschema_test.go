@@ -43,8 +43,8 @@ func (c infoConn) QueryContext(_ context.Context, query string, _ []driver.Named
 			dataType, columnType, octets := d[0], d[1], d[2]
 			precision, scale, fraction, charset := d[3], d[4], d[5], d[6]
 			rows = append(rows,
-				[]driver.Value{"s", name, "id", "int", "int", "NO", nil, int64(10), int64(0), nil, nil, nil, "", false},
-				[]driver.Value{"s", name, "c", dataType, columnType, "YES", octets, precision, scale, fraction, charset, nil, "", false})
+				[]driver.Value{"s", name, "id", "int", "int", "NO", nil, int64(10), int64(0), nil, nil, nil, "", nil, false},
+				[]driver.Value{"s", name, "c", dataType, columnType, "YES", octets, precision, scale, fraction, charset, nil, "", nil, false})
 		case strings.Contains(query, "FROM information_schema.statistics"):
 			rows = append(rows, []driver.Value{"s", name, "PRIMARY", "id"})
 		default:
