@@ -5,18 +5,24 @@ package integration
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// drawnTables is how many tables of random columns each server gets.
-const drawnTables = 160
+// drawnTables is how many tables of random columns each server gets. So many of them are read by
+// an engine as well.
+const (
+	drawnTables   = 160
+	drawnByEngine = 20
+)
 
 // TestDrawnTypes replicates tables of random columns with random values, half of them by the
-// initial load in small chunks and half by the log, and compares what cdcd verify and an
-// independent reader find with the server's own text. CDCD_TYPES_SEED repeats a run.
+// initial load in small chunks and half by the log, and compares what cdcd verify, an
+// independent reader and, of some tables, an engine find with the server's own text.
+// CDCD_TYPES_SEED repeats a run.
 func TestDrawnTypes(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	if s, err := strconv.ParseUint(os.Getenv("CDCD_TYPES_SEED"), 10, 64); err == nil {
@@ -43,17 +49,32 @@ func TestDrawnTypes(t *testing.T) {
 		}
 		o := p.oracle("pyiceberg")
 		for i, columns := range tables {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Cleanup(func() {
-					if t.Failed() {
-						t.Log(createDrawn(i, columns))
-					}
-				})
-				o.equal(t, fmt.Sprintf("drawn.t%d", i))
-			})
+			t.Run(fmt.Sprint(i), func(t *testing.T) { o.equalDrawn(t, i, columns) })
+		}
+		name := drawnEngine(s, seed)
+		o = p.oracle(name)
+		for i, columns := range tables[:drawnByEngine] {
+			t.Run(fmt.Sprintf("%s %d", name, i), func(t *testing.T) { o.equalDrawn(t, i, columns) })
 		}
 		p.stop()
 	})
+}
+
+// drawnEngine gives the engine that reads tables of a server, too: another one for each, and from
+// seed to seed another one for the same.
+func drawnEngine(s *server, seed uint64) string {
+	engines := []string{"duckdb", "spark", "trino"}
+	first := slices.Index([]string{mysql97, mariadb118, mariadb1011}, s.release)
+	return engines[(uint64(first)+seed)%uint64(len(engines))]
+}
+
+func (o *oracle) equalDrawn(t *testing.T, i int, columns []drawnColumn) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(createDrawn(i, columns))
+		}
+	})
+	o.equal(t, fmt.Sprintf("drawn.t%d", i))
 }
 
 // drawSQL runs statements in a session in which no value is refused that can be stored in some

@@ -41,6 +41,7 @@ func stopCases() []stopCase {
 		{"statement insert", "SET SESSION binlog_format = STATEMENT; INSERT INTO t VALUES (7, 'statement', '[]', '')", []string{"INSERT logged as a statement on"}, ""},
 		{"statement update", "SET SESSION binlog_format = STATEMENT; UPDATE other, t SET t.v = 'x' WHERE t.id = other.id", []string{"UPDATE logged as a statement on"}, ""},
 		{"statement delete", "SET SESSION binlog_format = STATEMENT; DELETE FROM t WHERE id = 1", []string{"DELETE logged as a statement on"}, ""},
+		{"insert of nothing", "CREATE TABLE bare (id INT PRIMARY KEY DEFAULT 5); SET SESSION binlog_row_image = MINIMAL; INSERT INTO bare () VALUES ()", []string{"an incomplete row image on stops.bare", "without any column"}, mysql97},
 		{"minimal replace", "SET SESSION binlog_row_image = MINIMAL; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on", `column \"id\"`}, mariadb118},
 		{"noblob replace", "SET SESSION binlog_row_image = NOBLOB; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on"}, mariadb118},
 	}
