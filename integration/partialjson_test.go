@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,19 @@ func (c *jsonChurn) statement() string {
 	return statements[c.IntN(len(statements))]
 }
 
+// transaction is of one kind or another, and may be rolled back.
+func (c *jsonChurn) transaction() []string {
+	var statements []string
+	for range 1 + c.IntN(5) {
+		statements = append(statements, c.statement())
+	}
+	end := c.pick("COMMIT", "COMMIT", "COMMIT", "ROLLBACK")
+	if c.IntN(5) > 0 {
+		return slices.Concat([]string{"BEGIN"}, statements, []string{end})
+	}
+	return slices.Concat([]string{"XA START 'x'"}, statements, []string{"XA END 'x'", "XA PREPARE 'x'", "XA " + end + " 'x'"})
+}
+
 // transactions runs transactions, each with settings of its own.
 func (c *jsonChurn) transactions(ctx context.Context, conn *sql.Conn, n int) error {
 	if _, err := conn.ExecContext(context.Background(), "USE "+c.schema+"; SET SESSION binlog_row_value_options = PARTIAL_JSON"); err != nil {
@@ -129,12 +143,9 @@ func (c *jsonChurn) transactions(ctx context.Context, conn *sql.Conn, n int) err
 		}
 		statements := []string{
 			"SET SESSION binlog_row_image = " + c.pick("FULL", "MINIMAL", "NOBLOB"),
-			"SET SESSION binlog_transaction_compression = " + c.pick("ON", "OFF", "OFF"), "BEGIN",
+			"SET SESSION binlog_transaction_compression = " + c.pick("ON", "OFF", "OFF"),
 		}
-		for range 1 + c.IntN(5) {
-			statements = append(statements, c.statement())
-		}
-		for _, q := range append(statements, c.pick("COMMIT", "COMMIT", "COMMIT", "ROLLBACK")) {
+		for _, q := range append(statements, c.transaction()...) {
 			if _, err := conn.ExecContext(context.Background(), q); err != nil && !hasCode(err, codeDuplicate) && !hasCode(err, codeDeadlock) {
 				return fmt.Errorf("%s: %w", firstLine(q), err)
 			}
