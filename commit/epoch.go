@@ -20,6 +20,7 @@ type epoch struct {
 	bytes     int64            // held in memory
 	open      bool             // it ends inside a transaction: no cut
 	altered   bool             // it ends with an ALTER TABLE or TRUNCATE: nothing may follow in it
+	leaves    bool             // it has the last share of a table: it is not to wait
 	shares    map[*member]*share
 }
 

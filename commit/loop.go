@@ -235,7 +235,7 @@ func (l *loop) due(now time.Time) bool {
 	if e.empty() {
 		return false
 	}
-	if e.altered || l.atPrepared() || l.hold.phase == atTarget || l.renewing {
+	if e.altered || e.leaves || l.atPrepared() || l.hold.phase == atTarget || l.renewing {
 		return true
 	}
 	if e.rows >= l.p.cfg.MaxRows || e.bytes >= l.p.cfg.MaxBytes || l.next != nil {

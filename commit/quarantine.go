@@ -110,7 +110,7 @@ func (l *loop) leave(m *member, how leaving) {
 	if how.torn {
 		l.epoch.forgo(s)
 	}
-	s.left = &how
+	s.left, l.epoch.leaves = &how, true
 	l.epoch.start(time.Now())
 	l.part(m, &how.why)
 }

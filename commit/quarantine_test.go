@@ -160,6 +160,32 @@ func TestTornQuarantine(t *testing.T) {
 	}
 }
 
+// TestLeavesAtOnce has a table leave without waiting for the epoch's age.
+func TestLeavesAtOnce(t *testing.T) {
+	l := newLab(t, 4, "a", "b")
+	l.cfg.Quarantine = true
+	l.churn(5)
+	l.mustRun()
+	l.cfg.Interval = time.Hour
+	cfg := l.cfg
+	cfg.Members = l.members()
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- p.Run(context.Background(), stop) }()
+	l.server.breakNext("a")
+	l.churn(3)
+	for l.head("a").Quarantine == nil {
+		_ = pause(context.Background(), time.Millisecond)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestOnlyTableLeaves goes on where nothing is left to be replicated.
 func TestOnlyTableLeaves(t *testing.T) {
 	l := newLab(t, 4, "a")
