@@ -322,9 +322,18 @@ func (p *parser) renameClause() {
 		p.accept("IF")
 		p.accept("EXISTS")
 		p.addKeyClause(RenameKey)
-	default:
+	case !p.ownName():
 		p.beyond("RENAME")
 	}
+}
+
+// ownName consumes the name that RENAME gives the table, if it is the one that it has.
+func (p *parser) ownName() bool {
+	if !p.accept("TO", "AS") {
+		p.acceptSign('=')
+	}
+	to, ok := p.reference()
+	return ok && to.name == p.out.Tables[0]
 }
 
 // alterClause reads behind ALTER: a default for rows to come, whether a column or an index is

@@ -145,6 +145,8 @@ func alterCases() [][2]string {
 		{"RENAME INDEX a TO b, RENAME KEY c TO d", "renamekey a b; renamekey c d"},
 		{"RENAME TO u", "beyond RENAME"},
 		{"RENAME AS d.u, ADD a INT", "beyond RENAME; add a INT"},
+		{"RENAME TO d.t, ADD a INT", "add a INT"},
+		{"RENAME `t`", ""},
 		{"ALTER a SET DEFAULT 7, ALTER COLUMN b DROP DEFAULT, ALTER INDEX i INVISIBLE, ALTER COLUMN c SET DEFAULT (uuid(), 1)", "redefault a tolerant; redefault b tolerant; redefault c tolerant"},
 		{"CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci", "convert utf8mb4"},
 		{"CONVERT TO CHARSET DEFAULT", "convert"},

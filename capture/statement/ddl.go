@@ -12,6 +12,7 @@ func (p *parser) create() {
 		p.index(false)
 	case p.accept("DATABASE", "SCHEMA"):
 		p.database(CreateDatabase)
+		p.out.Replaces = p.replaces
 	default:
 		p.opaque = p.atRoutine()
 		p.otherObject()
@@ -68,7 +69,9 @@ func (p *parser) modifiers() (temporary bool) {
 			p.next()
 		case p.is("IGNORE"):
 			p.ignoring()
-		case p.accept("OR", "REPLACE", "ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT",
+		case p.accept("REPLACE"):
+			p.replaces = true
+		case p.accept("OR", "ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT",
 			"SPATIAL", "VECTOR", "AGGREGATE", "UNDO", "EXTERNAL", "JSON", "RELATIONAL",
 			"DUALITY", "MATERIALIZED"):
 		default:
@@ -240,6 +243,7 @@ func (p *parser) rename() {
 		return
 	}
 	p.out.Kind = RenameTable
+	p.out.IfExists = p.is("IF")
 	p.ifExists()
 	p.renamePair()
 	for p.acceptSign(',') {

@@ -71,7 +71,7 @@ func renameAndTruncateCases() []scanCase {
 		{
 			"RENAME TABLE IF EXISTS a TO b, c WAIT 5 TO d, e NOWAIT TO f",
 			maria(),
-			renamed(sure(RenameTable, "d.a", "d.b", "d.c", "d.d", "d.e", "d.f"), "d.a", "d.b", "d.c", "d.d", "d.e", "d.f"),
+			ifExists(renamed(sure(RenameTable, "d.a", "d.b", "d.c", "d.d", "d.e", "d.f"), "d.a", "d.b", "d.c", "d.d", "d.e", "d.f")),
 		},
 		{"RENAME USER a TO b", mysql(), sure(Harmless)},
 		{"RENAME TABLE a", mysql(), doubtful(RenameTable, "d.a")},
@@ -92,7 +92,8 @@ func databasesCases() []scanCase {
 	return []scanCase{
 		{"CREATE DATABASE a", mysql(), database(sure(CreateDatabase), "a")},
 		{"CREATE SCHEMA IF NOT EXISTS `a-b` CHARACTER SET utf8mb4", mysql(), database(sure(CreateDatabase), "a-b")},
-		{"CREATE OR REPLACE DATABASE a COMMENT 'x'", maria(), database(sure(CreateDatabase), "a")},
+		{"CREATE OR REPLACE DATABASE a COMMENT 'x'", maria(), replaces(database(sure(CreateDatabase), "a"))},
+		{"CREATE /*M! OR REPLACE */ SCHEMA a", maria(), replaces(database(sure(CreateDatabase), "a"))},
 		{"CREATE DATABASE /*!32312 IF NOT EXISTS*/ a /*!40100 DEFAULT CHARACTER SET latin1 */", mysql(), database(sure(CreateDatabase), "a")},
 		{"ALTER DATABASE a CHARACTER SET latin1", mysql(), database(sure(AlterDatabase), "a")},
 		{"ALTER SCHEMA `a` READ ONLY = 1", mysql(), database(sure(AlterDatabase), "a")},

@@ -26,6 +26,8 @@
 // client, and the caller decodes it. Names are given as written, without a
 // change of case, since lower_case_table_names is the server's affair.
 //
+// [Statement.Fates] tells which names mean another table behind the statement, or none.
+//
 // [Alter] reads the clauses of an ALTER TABLE the other way round: what it does not know makes
 // the whole statement not understood, since a clause that is stepped over may change rows.
 //

@@ -85,6 +85,11 @@ func checkInvariants(t *testing.T, sql []byte, s Statement) {
 			t.Errorf("Scan(%q) renames what is no target: %+v", sql, s)
 		}
 	}
+	for _, f := range s.Fates(func(n Name) bool { return len(n.Table)%2 == 0 }) {
+		if !named[f.Name] || f.Kind == Taken && (f.Was == f.Name || !named[f.Was]) {
+			t.Errorf("Scan(%q) has the fate %+v", sql, f)
+		}
+	}
 	xa := s.Kind >= XAStart && s.Kind <= XARollback
 	table := s.Kind >= CreateTable && s.Kind <= TruncateTable || s.Kind >= Insert && s.Kind <= LoadData
 	databases := s.Kind >= CreateDatabase && s.Kind <= DropDatabase
@@ -102,6 +107,8 @@ func checkInvariants(t *testing.T, sql []byte, s Statement) {
 		{"misplaced temporary", s.Temporary && s.Kind != CreateTable && s.Kind != DropTable},
 		{"misplaced partition", s.Partition && s.Kind != AlterTable && s.Kind != Unknown},
 		{"misplaced query", s.AsSelect && s.Kind != CreateTable},
+		{"misplaced IF EXISTS", s.IfExists && s.Kind != RenameTable},
+		{"misplaced OR REPLACE", s.Replaces && s.Kind != CreateDatabase},
 		{"misplaced xid", s.XID != "" && !xa},
 		{"xa without xid", s.Certain && xa && s.XID == ""},
 		{"xid not canonical", s.XID != "" && !isXID(s.XID)},

@@ -14,6 +14,8 @@ type parser struct {
 	ctes map[string]struct{}
 	// opaque is set where the rest of the text is a body not to be read.
 	opaque bool
+	// replaces is set behind CREATE OR REPLACE.
+	replaces bool
 	// alteration is what the clauses of an ALTER TABLE go into, nil where only its tables are
 	// asked for.
 	alteration *Alteration

@@ -109,6 +109,11 @@ type Statement struct {
 	Savepoint string
 	// IfNotExists is set for a CREATE TABLE that leaves an existing table alone.
 	IfNotExists bool
+	// IfExists is set for a RENAME TABLE that passes over what cannot be renamed.
+	IfExists bool
+	// Replaces is set for a CREATE DATABASE that first drops the one of that name, with its
+	// tables.
+	Replaces bool
 	// Temporary is set for CREATE and DROP TEMPORARY TABLE.
 	Temporary bool
 	// Partition is set for an ALTER TABLE with a clause about partitions. Some

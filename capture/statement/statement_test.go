@@ -51,6 +51,8 @@ func renamed(s Statement, names ...string) Statement {
 func partition(s Statement) Statement   { s.Partition = true; return s }
 func temporary(s Statement) Statement   { s.Temporary = true; return s }
 func ifNotExists(s Statement) Statement { s.IfNotExists = true; return s }
+func ifExists(s Statement) Statement    { s.IfExists = true; return s }
+func replaces(s Statement) Statement    { s.Replaces = true; return s }
 func asSelect(s Statement) Statement    { s.AsSelect = true; return s }
 
 func database(s Statement, name string) Statement { s.Schema = name; return s }
