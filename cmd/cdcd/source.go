@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -195,10 +196,17 @@ func targetsOf(c config.Config, report *capture.Report) map[[2]string]config.Tar
 
 // preflight is the source's preflight, with what the lake cannot take added.
 func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
-	report, err := capture.Preflight(ctx, captureSource(c), wanted(c))
+	helpers := map[capture.Name]bool{}
+	report, err := capture.Preflight(ctx, captureSource(c), func(n capture.Name) bool {
+		if c.PassedOver(n.Schema, n.Table) {
+			helpers[n] = true
+		}
+		return wanted(c)(n)
+	})
 	if err != nil {
 		return nil, err
 	}
+	report.Warnings = append(report.Warnings, warnOfHelpers(helpers)...)
 	if err := config.CheckTargets(targetsOf(c, report)); err != nil {
 		report.Problems = append(report.Problems, capture.Problem{What: err.Error(), Repair: "tables: [{include: ..., target: ...}]"})
 	}
@@ -213,6 +221,19 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 		}
 	}
 	return report, nil
+}
+
+// warnOfHelpers tells of tables that are left out for their names alone.
+func warnOfHelpers(helpers map[capture.Name]bool) []capture.Problem {
+	var out []capture.Problem
+	for n := range helpers {
+		out = append(out, capture.Problem{
+			Table: n.String(), What: "not replicated: it has the name of a table that a tool makes for a schema change",
+			Repair: fmt.Sprintf("tables: [{include: [%q], ...}], if it is none", n),
+		})
+	}
+	slices.SortFunc(out, func(a, b capture.Problem) int { return cmp.Compare(a.Table, b.Table) })
+	return out
 }
 
 // members gives the tables that are replicated: those of the source that the configuration

@@ -24,8 +24,7 @@ type Target struct {
 // not exclude it; ok is false if there is none.
 func (c Config) Match(schema, table string) (target Target, ok bool) {
 	for i, rule := range c.Tables {
-		matches := func(pattern string) bool { return matchTable(pattern, schema, table) }
-		if !slices.ContainsFunc(rule.Include, matches) || slices.ContainsFunc(rule.Exclude, matches) {
+		if !rule.takes(schema, table, includes) {
 			continue
 		}
 		namespace, name, _ := strings.Cut(cmp.Or(rule.Target, c.Namespace+".{table}"), ".")
@@ -33,6 +32,41 @@ func (c Config) Match(schema, table string) (target Target, ok bool) {
 		return Target{fill.Replace(namespace), fill.Replace(name), rule.CommitTimestamp, i, rule.FormatVersion}, true
 	}
 	return Target{}, false
+}
+
+// PassedOver reports a source table that no rule takes because its name is that of a [Helper] and
+// no pattern says that such are meant.
+func (c Config) PassedOver(schema, table string) bool {
+	_, ok := c.Match(schema, table)
+	return !ok && slices.ContainsFunc(c.Tables, func(r TableRule) bool { return r.takes(schema, table, matchTable) })
+}
+
+// takes reports whether a rule includes a table, as a pattern is read for that, and does not
+// exclude it.
+func (r TableRule) takes(schema, table string, includes func(pattern, schema, table string) bool) bool {
+	include := func(pattern string) bool { return includes(pattern, schema, table) }
+	exclude := func(pattern string) bool { return matchTable(pattern, schema, table) }
+	return slices.ContainsFunc(r.Include, include) && !slices.ContainsFunc(r.Exclude, exclude)
+}
+
+// includes matches an include pattern. As a shell's * does not match a leading dot, a wildcard at
+// the start of the table's side does not match the underscore of a helper: such a table is only
+// meant by a pattern that begins with an underscore itself.
+func includes(pattern, schema, table string) bool {
+	_, tablePattern, _ := strings.Cut(pattern, ".")
+	return matchTable(pattern, schema, table) && (!Helper(table) || strings.HasPrefix(tablePattern, "_"))
+}
+
+// Helper reports whether a table has the name of one that a tool makes for a schema change and
+// drops again: gh-ost's _t_gho, _t_ghc, _t_ghk and _t_del, and pt-online-schema-change's _t_new and
+// _t_old, also with more underscores in front.
+func Helper(table string) bool {
+	for _, suffix := range [...]string{"_gho", "_ghc", "_ghk", "_del", "_new", "_old"} {
+		if strings.HasPrefix(table, "_") && strings.HasSuffix(table, suffix) && len(table) > len("_")+len(suffix) {
+			return true
+		}
+	}
+	return false
 }
 
 // matchTable matches the two sides of a pattern apart, so that no wildcard crosses the dot.

@@ -46,6 +46,41 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// TestHelpersAreMeantByName holds that wildcards do not take in what tools for schema changes make.
+func TestHelpersAreMeantByName(t *testing.T) {
+	c := Config{Namespace: "{schema}", Tables: []TableRule{
+		{Include: []string{"own._orders_new", "under._*", "quest.?orders_new", "ex._*"}, Exclude: []string{"ex._*_old"}},
+		{Include: []string{"*.*"}, Exclude: []string{"shop.secret", "shop._secret_new"}},
+	}}
+	for name, want := range map[string]struct{ taken, passedOver bool }{
+		"shop.orders":          {taken: true},
+		"shop._orders":         {taken: true},
+		"shop._new":            {taken: true}, // of no table
+		"shop.orders_new":      {taken: true},
+		"shop._orders_news":    {taken: true},
+		"shop._orders_gho":     {passedOver: true},
+		"shop._orders_ghc":     {passedOver: true},
+		"shop._orders_ghk":     {passedOver: true},
+		"shop._orders_del":     {passedOver: true},
+		"shop._o_20240102_del": {passedOver: true},
+		"shop._orders_new":     {passedOver: true},
+		"shop.___orders_old":   {passedOver: true},
+		"quest._orders_new":    {passedOver: true},
+		"shop._secret_new":     {}, // excluded anyway
+		"own._orders_new":      {taken: true},
+		"own._orders_old":      {passedOver: true},
+		"under._orders_gho":    {taken: true},
+		"ex._orders_old":       {passedOver: true}, // by the second rule
+		"ex._orders_new":       {taken: true},
+		"shop.secret":          {},
+	} {
+		schema, table, _ := strings.Cut(name, ".")
+		if _, ok := c.Match(schema, table); ok != want.taken || c.PassedOver(schema, table) != want.passedOver {
+			t.Errorf("%s: taken %v, passed over %v", name, ok, c.PassedOver(schema, table))
+		}
+	}
+}
+
 // TestGlobAgreesWithPathMatch compares with the standard library on texts that hold none of
 // the characters to which it gives a meaning of its own.
 func TestGlobAgreesWithPathMatch(t *testing.T) {
