@@ -180,10 +180,11 @@ func (r *Reader) Read(ctx context.Context, c Capture, within Range, after Positi
 // ALTER TABLE is still to be met in the log.
 var ErrAltered = errors.New("the table has been altered since")
 
-// whetherAltered tells where a statement failed because the table was altered just before it.
+// whetherAltered tells where a statement failed because the table was altered, or dropped, just
+// before it.
 func whetherAltered(err error) error {
-	const noColumn, otherDefinition = 1054, 1412
-	if code, _ := serverError(err); code == noColumn || code == otherDefinition {
+	const noColumn, noTable, otherDefinition = 1054, 1146, 1412
+	if code, _ := serverError(err); code == noColumn || code == noTable || code == otherDefinition {
 		return fmt.Errorf("%w: %w", ErrAltered, err)
 	}
 	return err

@@ -3,6 +3,8 @@ package capture
 import (
 	"errors"
 	"time"
+
+	"cdcd/capture/statement"
 )
 
 // Departure tells that a table leaves the stream, because of something in the log that concerns it
@@ -26,7 +28,7 @@ type Departure struct {
 // transactions of it is delivered; the open transaction goes on without it.
 func (s *Stream) leaves(err error) bool {
 	var stop *Stop
-	if !s.cfg.Quarantine || !errors.As(err, &stop) {
+	if !errors.As(err, &stop) || s.cfg.endsAt(stop.Cause) {
 		return false
 	}
 	t := s.tables[stop.Alone.Schema][stop.Alone.Table]
@@ -43,4 +45,35 @@ func (s *Stream) leaves(err error) bool {
 		Table: t.Table.Name, Why: stop, Before: s.applied.Clone(), Newest: s.newest, Committed: s.segment.Committed, Torn: s.sent,
 	})
 	return true
+}
+
+// endsAt reports whether the stream is to end where a table cannot be followed, for all tables.
+func (c StreamConfig) endsAt(cause Cause) bool {
+	switch cause {
+	case Dropped:
+		return !c.LeaveDropped
+	case Replaced:
+		return !c.LeaveReplaced
+	}
+	return !c.Quarantine
+}
+
+// part has the tables leave whose names mean other tables behind a statement, or none: one after the
+// other, for the statement is judged again for those that are left.
+func (s *Stream) part(left []parting, st statement.Statement) error {
+	for _, p := range left {
+		if s.cfg.endsAt(p.cause) {
+			return s.stop(st.Kind.String(), p.table, endsHint(p.cause))
+		}
+	}
+	first := left[0]
+	return &Stop{GTID: s.gtidText(), What: st.Kind.String(), Table: first.table.String(), Alone: first.table, Cause: first.cause}
+}
+
+// endsHint tells how the stream goes on where it ended because of a name.
+func endsHint(c Cause) string {
+	if c == Dropped {
+		return "set on_table_dropped to keep, or exclude the table"
+	}
+	return "set on_table_replaced to resnapshot or quarantine, or exclude the table"
 }

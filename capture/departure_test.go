@@ -2,6 +2,7 @@ package capture
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestTablesLeave(t *testing.T) {
 				t.Fatalf("without quarantine: %v", err)
 			}
 			s = newTestStream(t, MySQL, none, appTable("orders"), appTable("others"))
-			s.cfg.Quarantine = true
+			letLeave(s)
 			if err := feed(s, append(transactionOf(1, rows...), c.events...)...); err != nil {
 				t.Fatal(err)
 			}
@@ -49,6 +50,65 @@ func TestTablesLeave(t *testing.T) {
 			}
 			checkLeft(t, s.flush(), c.what, c.others+1)
 		})
+	}
+}
+
+// letLeave has tables leave for any cause.
+func letLeave(s *Stream) {
+	s.cfg.Quarantine, s.cfg.LeaveDropped, s.cfg.LeaveReplaced = true, true, true
+}
+
+// TestNamesThatMeanOtherTables has statements take the names from tables, at each policy. The rows of
+// the transaction that such a statement is a part of are those of another table.
+func TestNamesThatMeanOtherTables(t *testing.T) {
+	all := func(n Name) bool { return n.Schema == "app" }
+	swap := []binlog.Event{beginOf(2), queryOf("RENAME TABLE orders TO _old, fresh TO orders")}
+	for name, c := range map[string]struct {
+		events  []binlog.Event
+		left    map[string]Cause
+		created []Name
+	}{
+		"dropped":      {[]binlog.Event{beginOf(2), queryOf("DROP TABLE x, orders")}, map[string]Cause{"orders": Dropped}, nil},
+		"renamed":      {[]binlog.Event{beginOf(2), queryOf("ALTER TABLE orders RENAME TO kept")}, map[string]Cause{"orders": Dropped}, []Name{{"app", "kept"}}},
+		"swapped":      {swap, map[string]Cause{"orders": Replaced}, []Name{{"app", "orders"}, {"app", "_old"}}},
+		"both swapped": {[]binlog.Event{beginOf(2), queryOf("RENAME TABLE orders TO x, others TO orders, x TO others")}, map[string]Cause{"orders": Replaced, "others": Replaced}, []Name{{"app", "orders"}, {"app", "others"}}},
+		"replaced":     {[]binlog.Event{beginOf(2), queryOf("CREATE OR REPLACE TABLE orders LIKE others")}, map[string]Cause{"orders": Replaced}, []Name{{"app", "orders"}}},
+		"replaced and filled": {
+			transactionOf(2, queryOf("CREATE OR REPLACE TABLE orders (id INT PRIMARY KEY)"), mapOf(9, "orders"), insertOf(9, 4)), map[string]Cause{"orders": Replaced}, []Name{{"app", "orders"}},
+		},
+		"failed replacement": {[]binlog.Event{beginOf(2), queryOf("BEGIN"), queryOf("DROP TABLE IF EXISTS app.orders/* Generated to handle failed CREATE OR REPLACE */"), queryOf("ROLLBACK")}, map[string]Cause{"orders": Dropped}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTestStream(t, MySQL, all, appTable("orders"), appTable("others"))
+			letLeave(s)
+			if err := feed(s, append(transactionOf(1, mapOf(9, "orders"), insertOf(9, 1)), c.events...)...); err != nil {
+				t.Fatal(err)
+			}
+			g := s.flush()
+			defer g.Release()
+			got := map[string]Cause{}
+			for _, d := range g.Left {
+				got[d.Table.Table] = d.Why.Cause
+			}
+			if !maps.Equal(got, c.left) || !slices.Equal(g.Created, c.created) || g.Rows != 1 || g.End.String() != uuidA+":1-2" {
+				t.Errorf("left %v, created %v, %d rows, at %s", got, g.Created, g.Rows, g.End)
+			}
+		})
+	}
+	for name, leaves := range map[string]func(*StreamConfig){
+		"end at dropped":  func(c *StreamConfig) { c.LeaveReplaced = true },
+		"end at replaced": func(c *StreamConfig) { c.LeaveDropped = true },
+	} {
+		s := newTestStream(t, MySQL, all, appTable("orders"), appTable("others"))
+		s.cfg.Quarantine = true
+		leaves(&s.cfg)
+		var stop *Stop
+		if err := feed(s, beginOf(1), queryOf("RENAME TABLE others TO kept, orders TO others, fresh TO orders, orders TO x")); !errors.As(err, &stop) || stop.What != "RENAME TABLE" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(s.segment.Left) > 0 {
+			t.Errorf("%s: %+v left", name, s.segment.Left)
+		}
 	}
 }
 
@@ -72,7 +132,7 @@ func checkLeft(t *testing.T, g *Segment, what string, others int) {
 func TestTablesLeaveTogether(t *testing.T) {
 	for sql, want := range map[string]int{"DROP TABLE orders, x, others": 2, "RENAME TABLE others TO x, orders TO others": 2, "DROP DATABASE app": 3} {
 		s := newTestStream(t, MySQL, none, appTable("orders"), appTable("others"), appTable("third"))
-		s.cfg.Quarantine = true
+		letLeave(s)
 		if err := feed(s, beginOf(1), queryOf(sql)); err != nil {
 			t.Fatal(sql, err)
 		}
@@ -91,7 +151,7 @@ func TestStopsOfAllTables(t *testing.T) {
 		"XA":        {beginOf(1), queryOf("XA COMMIT X'61',X'',1")},
 	} {
 		s := newTestStream(t, MySQL, none, appTable("orders"))
-		s.cfg.Quarantine = true
+		letLeave(s)
 		if err := feed(s, events...); !errors.As(err, new(*Stop)) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -46,6 +46,10 @@
 // became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to
 // agree with what it gave. So is a TRUNCATE.
 //
+// No row of a table is delivered as one of another that had its name before. Where a statement
+// leaves a captured table's name to another table, or to none, the table leaves, or the stream
+// ends, before that statement.
+//
 // A value is decoded exactly or the stream stops with an error that names the column. The
 // SELECT path and the binlog path give the same value for the same row.
 //

@@ -248,6 +248,9 @@ func (s *Stream) onQuery(e binlog.Event) error {
 // transaction's body it is a transaction of its own.
 func (s *Stream) onStatement(e binlog.Event, q binlog.Query, sql []byte, st statement.Statement) error {
 	v := s.tableSet().judge(st, sql)
+	if len(v.left) > 0 {
+		return s.part(v.left, st)
+	}
 	if v.stop != "" && v.alone {
 		return s.stopTable(v.stop, v.table, v.hint)
 	}

@@ -11,9 +11,20 @@ type Stop struct {
 	What  string // the statement's or event's kind
 	Table string // the captured table it concerns, "" where that is not known
 	Alone Name   // that table, where no other is concerned; zero else
+	Cause Cause  // why that table cannot be followed any further
 	Hint  string // what to do
 	Err   error  // further detail, may be nil
 }
+
+// Cause is why a table cannot be followed any further.
+type Cause uint8
+
+// The causes.
+const (
+	Unsupported Cause = iota // what happened to it cannot be told, or the lake cannot show it
+	Dropped                  // no table has its name any more
+	Replaced                 // another table has its name
+)
 
 func (s *Stop) Error() string {
 	msg := s.What

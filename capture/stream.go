@@ -45,9 +45,12 @@ type StreamConfig struct {
 	Wanted    func(Name) bool // which tables that come into being are reported
 	// Quarantine has a table leave where the stream would otherwise end because of it alone.
 	Quarantine bool
-	Limits     Limits
-	Memory     memory.Allocator // of the batches
-	Logger     *slog.Logger
+	// LeaveDropped and LeaveReplaced have a table leave whose name means no table any more, or
+	// another one, where the stream would otherwise end.
+	LeaveDropped, LeaveReplaced bool
+	Limits                      Limits
+	Memory                      memory.Allocator // of the batches
+	Logger                      *slog.Logger
 }
 
 // Stream tails a server's binlog. It is used by one goroutine at a time.

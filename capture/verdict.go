@@ -13,10 +13,11 @@ type verdict struct {
 	stop    string // not "": the stream must not go on; the statement's kind
 	table   Name   // the captured table that is hit, where one is
 	hint    string
-	alone   bool   // no other table than this one is hit by what has to stop
-	created []Name // tables that came into being and are to be captured from now on
-	altered bool   // table's columns may be others from now on: what becomes of them is to be derived
-	emptied bool   // table has no rows from now on
+	alone   bool      // no other table than this one is hit by what has to stop
+	left    []parting // captured tables whose names mean other tables from now on, or none
+	created []Name    // tables that came into being and are to be captured from now on
+	altered bool      // table's columns may be others from now on: what becomes of them is to be derived
+	emptied bool      // table has no rows from now on
 }
 
 // tableSet answers what the stream needs to know of tables to judge a statement.
@@ -32,27 +33,36 @@ const loadAnew = "exclude the table, or load it anew under another name (tables[
 // changed a captured table's rows or shape is never passed over.
 func (t tableSet) judge(s statement.Statement, sql []byte) verdict {
 	switch s.Kind {
+	case statement.DropDatabase:
+		return t.judgeDropDatabase(s)
 	case statement.Harmless, statement.CreateDatabase, statement.AlterDatabase:
-		if s.Certain {
+		switch {
+		case s.Replaces:
+			return t.judgeDropDatabase(s)
+		case s.Certain:
 			return verdict{}
 		}
 		s.Kind = statement.Unknown
-	case statement.DropDatabase:
-		return t.judgeDropDatabase(s)
 	case statement.CreateTable, statement.AlterTable, statement.DropTable, statement.RenameTable, statement.TruncateTable:
 		return t.judgeDDL(s, sql)
 	}
 	return t.judgeDML(s, sql)
 }
 
+// judgeDropDatabase decides on what drops a database. Where its name may have been misread, it may
+// be that of any whose name is not ASCII.
 func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
+	var v verdict
 	for _, n := range t.names() {
-		unsure := !s.Certain && asciiPrefix([]byte(n.Schema)) < len(n.Schema)
-		if unsure || strings.EqualFold(n.Schema, s.Schema) {
+		named := strings.EqualFold(n.Schema, s.Schema)
+		if !s.Certain && (named || asciiPrefix([]byte(n.Schema)) < len(n.Schema)) {
 			return verdict{stop: s.Kind.String(), table: n, hint: loadAnew, alone: true}
 		}
+		if named {
+			v.left = append(v.left, parting{n, Dropped})
+		}
 	}
-	return verdict{}
+	return v
 }
 
 // judgeDDL finds one table that is hit. Where it leaves, the statement is judged again for the
@@ -60,6 +70,9 @@ func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
 func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 	if s.Temporary {
 		return verdict{}
+	}
+	if v, decided := t.judgeNames(s); decided {
+		return v
 	}
 	kind := s.Kind.String()
 	if s.Partition {
@@ -82,27 +95,34 @@ func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 			return verdict{stop: kind, table: n, hint: loadAnew, alone: true}
 		}
 	}
-	return verdict{created: t.created(s)}
+	return verdict{}
 }
 
-// created lists the wanted tables that a statement brings into being.
-func (t tableSet) created(s statement.Statement) []Name {
-	var out []Name
-	add := func(n statement.Name) {
-		name := Name{n.Schema, n.Table}
-		if t.wanted(name) && !t.captured(name) {
-			out = append(out, name)
+// parting is a captured table whose name means another table now, or none.
+type parting struct {
+	table Name
+	cause Cause
+}
+
+// judgeNames decides on a statement by what it does to names. It leaves one undecided that does
+// nothing to them, and one that may do more than its text tells.
+func (t tableSet) judgeNames(s statement.Statement) (v verdict, decided bool) {
+	if !s.Certain || s.Partition {
+		return verdict{}, false
+	}
+	fates := s.Fates(func(n statement.Name) bool { return t.captured(Name{n.Schema, n.Table}) })
+	for _, f := range fates {
+		n, gone := Name{f.Name.Schema, f.Name.Table}, f.Kind == statement.Gone
+		switch captured := t.captured(n); {
+		case captured && gone:
+			v.left = append(v.left, parting{n, Dropped})
+		case captured:
+			v.left = append(v.left, parting{n, Replaced})
+		case !gone && t.wanted(n):
+			v.created = append(v.created, n)
 		}
 	}
-	if s.Kind == statement.CreateTable {
-		for _, n := range s.Tables {
-			add(n)
-		}
-	}
-	for _, r := range s.Renames {
-		add(r.To)
-	}
-	return out
+	return v, len(fates) > 0
 }
 
 // judgeDML decides on changes that were logged as statements, and on what was not
