@@ -51,8 +51,9 @@ func (s *fakeServer) truncate(name string) {
 func (s *fakeServer) shape(name string, n int) *capture.Table {
 	t := *s.tables[name]
 	t.Columns = slices.Clone(t.Columns)
+	since, _ := s.named(name, n)
 	for _, at := range slices.Sorted(maps.Keys(s.alters)) {
-		if at <= n && s.alters[at] == name {
+		if since < at && at <= n && s.alters[at] == name {
 			t.Columns = slices.Insert(t.Columns, 1, capture.Column{Name: fmt.Sprintf("x%d", at), Type: capture.TypeBigInt, Nullable: true})
 		}
 	}

@@ -39,6 +39,7 @@ type fakeServer struct {
 	alters  map[int]string         // tables that transactions alter
 	empties map[int]string         // tables that transactions truncate
 	breaks  map[int]string         // tables that cannot follow transactions
+	namings map[int]naming         // transactions that change which table has a name
 	late    bool                   // which shows behind the first part of one that is delivered in parts
 	bad     map[string]error       // tables that cannot be read
 	endsAt  atomic.Int64           // positions that streams were asked to end a segment at
@@ -104,7 +105,7 @@ func (s *fakeServer) add(cs ...change) {
 func (s *fakeServer) state(name string, n int) map[int64]string {
 	out := map[int64]string{}
 	for i, tx := range s.log[:n] {
-		if s.empties[i+1] == name {
+		if s.empties[i+1] == name || s.namings[i+1].name == name {
 			clear(out)
 		}
 		for _, c := range tx {
@@ -158,7 +159,7 @@ func (s *fakeServer) Member(_ context.Context, n capture.Name) (Member, bool, er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tables[n.Table] == nil {
+	if _, there := s.named(n.Table, s.visible); s.tables[n.Table] == nil || !there {
 		return Member{}, false, nil
 	}
 	if n.Table == "refused" {
@@ -299,6 +300,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 			}
 			tx, seg.Open = tx[:partRows], true
 		}
+		f.renames(seg, g)
 		seg.Rows += f.collect(rows, tx, g)
 		if seg.Open {
 			f.part += partRows
@@ -312,10 +314,8 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 		seg.Transactions++
 		seg.Committed = time.UnixMilli(int64(f.next))
 		f.newest = s.witness(f.next)
-		if slices.ContainsFunc(f.endAt, f.at.Equal) || seg.Change != nil || len(seg.Left) > 0 {
-			break
-		}
-		if seg.Created = s.created[f.next]; seg.Created != nil {
+		seg.Created = append(seg.Created, s.created[f.next]...)
+		if slices.ContainsFunc(f.endAt, f.at.Equal) || seg.Change != nil || len(seg.Left)+len(seg.Created) > 0 {
 			break
 		}
 	}

@@ -29,9 +29,6 @@ func (l *loop) onSegment(ctx context.Context, r read) error {
 	l.next = r.segment
 	l.counters.delivered(r.segment)
 	l.placeNext()
-	if len(r.segment.Created) > 0 {
-		return l.adopt(ctx, r.segment.Created)
-	}
 	return nil
 }
 
@@ -70,6 +67,7 @@ func (l *loop) placeNext() {
 	l.epoch.addSegment(s, l.members, time.Now())
 	l.record(s.Batches)
 	l.depart(s.Left, committed)
+	l.came = append(l.came, s.Created...) // not before the segment joins: one of the name may leave in it
 }
 
 // record tells the loads which rows the stream has delivered.
@@ -164,7 +162,9 @@ func (l *loop) onOpening(o opening) error {
 
 // adopt takes tables in that came into being: it creates their lake tables, captures them
 // from now on and has them loaded.
-func (l *loop) adopt(ctx context.Context, names []capture.Name) error {
+func (l *loop) adopt(ctx context.Context) error {
+	names := l.came
+	l.came = nil
 	var members []*member
 	for _, n := range names {
 		if l.p.aside[n] != nil {

@@ -42,6 +42,7 @@ type loop struct {
 	renewals []renewal      // that wait
 	renewing bool           // the stream is kept from reading on for one
 	throttle throttling
+	came     []capture.Name // that came into being; the stream is not read on before they are taken in
 
 	cuts      cutter
 	settling  bool // the source is asked for its position
@@ -158,6 +159,9 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	l.placeNext()
+	if err := l.adopt(ctx); err != nil {
+		return err
+	}
 	now := time.Now()
 	l.stepHold(now)
 	if err := l.stepRenewal(ctx); err != nil {

@@ -52,7 +52,8 @@ func ofTable(err error) bool {
 func whyOf(err error, now time.Time) table.Quarantine {
 	var stop *capture.Stop
 	if errors.As(err, &stop) {
-		return table.Quarantine{Kind: table.Unsupported, Reason: stop.Reason(), GTID: stop.GTID, Since: now.UTC()}
+		kind := map[capture.Cause]string{capture.Unsupported: table.Unsupported, capture.Dropped: table.Dropped, capture.Replaced: table.Replaced}[stop.Cause]
+		return table.Quarantine{Kind: kind, Reason: stop.Reason(), GTID: stop.GTID, Since: now.UTC()}
 	}
 	return table.Quarantine{Kind: table.Unsupported, Reason: err.Error(), Since: now.UTC()}
 }

@@ -23,7 +23,15 @@ const (
 	Unsupported = "unsupported"
 	// Interrupted: a load anew that a rewind has ended.
 	Interrupted = "interrupted"
+	// Dropped: no table of the source has the name any more.
+	Dropped = "dropped"
+	// Replaced: another table of the source has the name.
+	Replaced = "replaced"
 )
+
+// Dropped reports that it is for no error that the table is not replicated any more: the source has
+// no table of its name.
+func (q *Quarantine) Dropped() bool { return q != nil && q.Kind == Dropped }
 
 // Leave makes a Delta the last one of its table: what it commits says why nothing follows.
 func (d *Delta) Leave(q Quarantine) { d.leaves = &q }
