@@ -179,7 +179,7 @@ func (o *Inspection) inspect(ctx context.Context, cfg table.Config, n table.Name
 	case t.Trouble != nil:
 		what := strings.TrimPrefix(t.Trouble.Error(), n.String()+": ")
 		o.Problems = append(o.Problems, Trouble{Table: n.String(), What: what, Repair: "cdcd adopt " + n.String(), Human: true})
-	case t.Quarantine != nil:
+	case t.Quarantine != nil && !t.Quarantine.Dropped():
 		what := "quarantined: " + t.Quarantine.Reason
 		if t.Quarantine.GTID != "" {
 			what = "quarantined before " + t.Quarantine.GTID + ": " + t.Quarantine.Reason

@@ -169,6 +169,10 @@ func (p *Pipeline) putAside(m *member) {
 }
 
 func (p *Pipeline) logAside(m *member) {
+	if m.left.Dropped() {
+		p.cfg.Logger.Warn("the source has dropped a table: its rows stay as they are", "table", m.Lake.String(), "source", m.name().String(), "gtid", m.left.GTID, "by", m.left.Reason)
+		return
+	}
 	p.cfg.Logger.Error("table is quarantined: it stays as it is, the others go on", "table", m.Lake.String(), "source", m.name().String(),
 		"gtid", m.left.GTID, "err", m.left.Reason, "repair", "cdcd resnapshot "+m.Lake.String())
 }

@@ -52,11 +52,12 @@ func (s Status) Lag() time.Duration {
 	return lag
 }
 
-// Quarantined gives the source tables that are not replicated any more.
+// Quarantined gives the source tables that are not replicated any more, but for those that the
+// source does not have any more either.
 func (s Status) Quarantined() []string {
 	var out []string
 	for _, t := range s.Tables {
-		if t.Quarantine != nil {
+		if t.Quarantine != nil && !t.Quarantine.Dropped() {
 			out = append(out, t.Source.String())
 		}
 	}

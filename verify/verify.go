@@ -41,6 +41,8 @@ const (
 	Unknown Verdict = "unknown"
 	// Quarantined: the table is not replicated any more, and not compared.
 	Quarantined Verdict = "quarantined"
+	// Dropped: the source has no such table any more; the lake's is not compared.
+	Dropped Verdict = "dropped"
 )
 
 // Result is the comparison of one table.
@@ -189,6 +191,9 @@ func (c *comparison) quarantined(h *table.Head) bool {
 	}
 	c.result.Source, c.result.Verdict = h.Source.Table.Name.String(), Quarantined
 	c.result.Reason = q.Reason + "; repair: cdcd resnapshot " + h.Name.String()
+	if q.Dropped() {
+		c.result.Verdict, c.result.Reason = Dropped, q.Reason
+	}
 	if q.GTID != "" {
 		c.result.Reason = "before " + q.GTID + ": " + c.result.Reason
 	}

@@ -105,7 +105,7 @@ func (k sink) status(s commit.Status) {
 	k.gauge("cdcd_fence", "The fence number of this daemon.", float64(s.Fence))
 	k.flag("cdcd_prepared_waiting", "1 where an XA transaction is prepared and not completed.", s.Finished.Prepared() != "")
 	k.gauge("cdcd_refused_tables", "Tables that came into being and cannot be replicated.", float64(len(s.Refused)))
-	k.gauge("cdcd_quarantined_tables", "Tables that are not replicated any more.", float64(len(s.Quarantined())))
+	k.gauge("cdcd_quarantined_tables", "Tables that are not replicated any more and are not dropped.", float64(len(s.Quarantined())))
 	k.histogram("cdcd_commit_duration_seconds", "Time to commit an epoch.", c.CommitDuration)
 	for i, t := range s.Tables {
 		if i < maxTableLabels {
@@ -137,7 +137,9 @@ func (k sink) table(t commit.TableStatus) {
 	}
 	k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Loading, "table", name, "state", "loading")
 	k.flag("cdcd_table_state", "1 for the state that a table is in.", !t.Loading && t.Quarantine == nil, "table", name, "state", "streaming")
-	k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Quarantine != nil, "table", name, "state", "quarantined")
+	for _, left := range []string{stateQuarantined, stateDropped} {
+		k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Quarantine != nil && stateOf(t.Quarantine) == left, "table", name, "state", left)
+	}
 	k.gauge("cdcd_snapshot_progress_ratio", "Share of the initial load that is done.", done, "table", name)
 	k.gauge("cdcd_data_files", "Live data files.", float64(t.Content.Files), "table", name)
 	k.gauge("cdcd_delete_files", "Live deletion vectors.", float64(t.Content.DeleteFiles), "table", name)

@@ -16,14 +16,18 @@ type quarantineReport struct {
 	Reason string    `json:"reason"`
 	GTID   string    `json:"gtid,omitempty"`
 	Since  time.Time `json:"since"`
-	Repair string    `json:"repair"`
+	Repair string    `json:"repair,omitempty"` // "" where nothing is wrong
 }
 
 func newQuarantineReport(n table.Name, q *table.Quarantine) *quarantineReport {
 	if q == nil {
 		return nil
 	}
-	return &quarantineReport{q.Kind, q.Reason, q.GTID, q.Since, repairOf(n)}
+	r := &quarantineReport{q.Kind, q.Reason, q.GTID, q.Since, repairOf(n)}
+	if q.Dropped() {
+		r.Repair = ""
+	}
+	return r
 }
 
 // repairOf is the command that brings a quarantined table back.
@@ -35,7 +39,24 @@ func (q quarantineReport) String() string {
 	if q.GTID != "" {
 		at = " before " + q.GTID
 	}
-	return "quarantined" + at + ": " + q.Reason + "; repair: " + q.Repair
+	if q.Repair == "" {
+		return stateDropped + at + ": " + q.Reason + "; its rows stay"
+	}
+	return stateQuarantined + at + ": " + q.Reason + "; repair: " + q.Repair
+}
+
+// The states of tables that are not replicated any more.
+const (
+	stateQuarantined = "quarantined"
+	stateDropped     = "dropped"
+)
+
+// stateOf is the state of a table that is not replicated any more.
+func stateOf(q *table.Quarantine) string {
+	if q.Dropped() {
+		return stateDropped
+	}
+	return stateQuarantined
 }
 
 // passOver takes those problems out of a report that are no reason not to start: those of
@@ -55,7 +76,9 @@ func (d *daemon) passOver(ctx context.Context, lake *lakehouse, report *capture.
 		isAside[""] = isAside[""] && h.Quarantine != nil
 	}
 	report.Problems = slices.DeleteFunc(report.Problems, func(p capture.Problem) bool {
-		over := isAside[p.Table] && (p.Table != "" || p.Shape) || p.Shape && known[p.Table] && d.cfg.OnTableError == config.OnTableErrorQuarantine
+		aside := isAside[p.Table] && (p.Table != "" || p.Shape)
+		keeps := d.cfg.OnTableError == config.OnTableErrorQuarantine || p.Table == "" && d.cfg.OnTableDropped == config.OnTableDroppedKeep
+		over := aside || p.Shape && known[p.Table] && keeps
 		if over {
 			d.logger.Warn("source", "table", p.Table, "problem", p.What)
 		}

@@ -139,7 +139,8 @@ func (s *source) Stream(start capture.Position, witnesses []capture.Witness, tab
 	rows := int(s.cfg.Commit.MaxRows) / segmentsPerEpoch
 	stream, err := capture.NewStream(capture.StreamConfig{
 		Source: s.from, Start: start, Witnesses: witnesses, Tables: tables, Wanted: wanted(s.cfg), Memory: s.mem, Logger: s.logger,
-		Quarantine: s.cfg.OnTableError == config.OnTableErrorQuarantine,
+		Quarantine:   s.cfg.OnTableError == config.OnTableErrorQuarantine,
+		LeaveDropped: s.cfg.OnTableDropped != config.OnTableDroppedStop, LeaveReplaced: s.cfg.OnTableReplaced != config.OnTableReplacedStop,
 		Limits: capture.Limits{
 			Rows: max(1, min(rows, maxSegmentRows)), Bytes: int(s.cfg.Commit.MaxBytes) / segmentsPerEpoch, Linger: linger(s.cfg),
 			Prepared: int(s.cfg.Commit.MaxBytes) / preparedShare,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -122,6 +123,10 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	}
 	together := onePosition(results)
 	for _, r := range results {
+		if notCompared(r) {
+			fmt.Fprintf(w, "%-9s  %-*s  %s\n", r.Verdict, width, r.Table, r.Reason)
+			continue
+		}
 		line := fmt.Sprintf("%-9s  %-*s  %s rows in the source, %s in the lake", r.Verdict, width, r.Table, humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
 		if r.Verdict == verify.Quarantined {
 			line = fmt.Sprintf("%-9s  %-*s  not compared", r.Verdict, width, r.Table)
@@ -150,14 +155,23 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	return err
 }
 
+// notCompared reports a table that is not replicated any more.
+func notCompared(r verify.Result) bool {
+	return r.Verdict == verify.Quarantined || r.Verdict == verify.Dropped
+}
+
 // onePosition is the position that all tables were compared at; empty: there is none.
 func onePosition(results []verify.Result) string {
-	for _, r := range results {
-		if r.Position != results[0].Position {
+	compared := slices.DeleteFunc(slices.Clone(results), notCompared)
+	for _, r := range compared {
+		if r.Position != compared[0].Position {
 			return ""
 		}
 	}
-	return results[0].Position
+	if len(compared) == 0 {
+		return ""
+	}
+	return compared[0].Position
 }
 
 func printKeys(w io.Writer, what string, keys []verify.Key, all int) {
@@ -179,21 +193,23 @@ func summary(results []verify.Result) string {
 	}
 	line := fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
 		count[verify.Equal], count[verify.Different], count[verify.Moving], count[verify.Unknown])
-	if n := count[verify.Quarantined]; n > 0 {
-		line += fmt.Sprintf(", %d quarantined", n)
+	for _, v := range []verify.Verdict{verify.Quarantined, verify.Dropped} {
+		if n := count[v]; n > 0 {
+			line += fmt.Sprintf(", %d %s", n, v)
+		}
 	}
 	return line
 }
 
-// verdict is the outcome of all tables: a difference, or a table that is not replicated any more,
-// weighs more than what could not be compared.
+// verdict is the outcome of all tables: a difference, or a table that is quarantined, weighs more
+// than what could not be compared. One that is dropped is as it should be.
 func verdict(results []verify.Result) error {
 	code := exitOK
 	for _, r := range results {
 		switch {
 		case r.Verdict == verify.Different, r.Verdict == verify.Quarantined:
 			code = exitFailure
-		case r.Verdict != verify.Equal && code == exitOK:
+		case r.Verdict != verify.Equal && r.Verdict != verify.Dropped && code == exitOK:
 			code = exitLater
 		}
 	}

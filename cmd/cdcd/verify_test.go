@@ -49,6 +49,10 @@ func TestVerifyPrints(t *testing.T) {
 			"equal      shop.b  1,234 rows in the source, 1,234 in the lake\n" +
 			"cut 7; stream held for 0.5 ms, source not locked (access denied), 2 keys moved meanwhile\n" +
 			"all 1 tables are equal at a:1-5\n"},
+		"not replicated any more": {[]verify.Result{equal("shop.b", "a:1-5"), {Table: "shop.gone", Verdict: verify.Dropped, Reason: "before a:4: DROP TABLE", Position: "a:1-3"}}, nil, "" +
+			"equal      shop.b     1,234 rows in the source, 1,234 in the lake\n" +
+			"dropped    shop.gone  before a:4: DROP TABLE\n" +
+			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 dropped at a:1-5\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -59,5 +63,27 @@ func TestVerifyPrints(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestVerifyExits holds which tables make cdcd verify fail.
+func TestVerifyExits(t *testing.T) {
+	for _, c := range []struct {
+		verdicts []verify.Verdict
+		want     int
+	}{
+		{[]verify.Verdict{verify.Equal, verify.Dropped}, exitOK},
+		{[]verify.Verdict{verify.Dropped}, exitOK},
+		{[]verify.Verdict{verify.Unknown, verify.Quarantined, verify.Dropped}, exitFailure},
+		{[]verify.Verdict{verify.Moving, verify.Equal}, exitLater},
+		{[]verify.Verdict{verify.Moving, verify.Different}, exitFailure},
+	} {
+		var results []verify.Result
+		for _, v := range c.verdicts {
+			results = append(results, verify.Result{Verdict: v})
+		}
+		if got := exitCode(verdict(results)); got != c.want {
+			t.Errorf("%v: %d", c.verdicts, got)
+		}
 	}
 }

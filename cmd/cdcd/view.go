@@ -91,7 +91,7 @@ type compacting struct {
 type tableReport struct {
 	Source       string  `json:"source"`
 	Table        string  `json:"table"`
-	State        string  `json:"state"` // loading | streaming | quarantined
+	State        string  `json:"state"` // loading | streaming | quarantined | dropped
 	Position     string  `json:"position"`
 	LoadedRows   int64   `json:"loaded_rows,omitempty"`
 	LoadRows     int64   `json:"load_rows_estimate,omitempty"`
@@ -173,7 +173,7 @@ func (v *view) report(pipeline string) statusReport {
 			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
 		}
 		if tr.Quarantine = newQuarantineReport(t.Lake, t.Quarantine); tr.Quarantine != nil {
-			tr.State = "quarantined"
+			tr.State = stateOf(t.Quarantine)
 		}
 		r.Tables = append(r.Tables, tr)
 	}

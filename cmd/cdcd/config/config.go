@@ -27,6 +27,8 @@ type Config struct {
 	Namespace       string          `yaml:"namespace" check:"required"` // template of the namespace of a default target
 	Types           Types           `yaml:"types"`
 	OnTableError    string          `yaml:"on_table_error" oneof:"quarantine|stop"`
+	OnTableDropped  string          `yaml:"on_table_dropped" oneof:"keep|stop"`
+	OnTableReplaced string          `yaml:"on_table_replaced" oneof:"quarantine|stop"`
 	State           string          `yaml:"state" check:"required"` // absolute directory of local state
 	Warehouse       Warehouse       `yaml:"warehouse"`
 	Catalog         Catalog         `yaml:"catalog"`
@@ -100,6 +102,18 @@ type Types struct {
 const (
 	OnTableErrorQuarantine = "quarantine" // the table stays as it is, the others go on
 	OnTableErrorStop       = "stop"       // the daemon ends
+)
+
+// Values of [Config.OnTableDropped].
+const (
+	OnTableDroppedKeep = "keep" // the table stays in the lake as it is, the others go on
+	OnTableDroppedStop = "stop" // the daemon ends
+)
+
+// Values of [Config.OnTableReplaced].
+const (
+	OnTableReplacedQuarantine = "quarantine" // the old one stays as it is, the others go on
+	OnTableReplacedStop       = "stop"       // the daemon ends
 )
 
 // Endpoint is a TCP listener.
@@ -181,6 +195,8 @@ func Default() Config {
 		Namespace:       "{schema}",
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
 		OnTableError:    OnTableErrorQuarantine,
+		OnTableDropped:  OnTableDroppedKeep,
+		OnTableReplaced: OnTableReplacedQuarantine,
 		Catalog:         Catalog{Type: CatalogEmbedded},
 		CatalogEndpoint: CatalogEndpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},

@@ -53,6 +53,8 @@ types:
   bigint_unsigned: "decimal" # default
   zero_date: "error" # default
 on_table_error: "quarantine" # default
+on_table_dropped: "keep" # default
+on_table_replaced: "quarantine" # default
 state: "/var/lib/cdcd" # /etc/cdcd/cdcd.yaml:4
 warehouse:
   location: "file:///var/lib/cdcd/warehouse" # /etc/cdcd/cdcd.yaml:5
