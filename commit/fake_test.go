@@ -324,7 +324,7 @@ func (f *fakeStream) segment() (*capture.Segment, error) {
 	}
 	seg.End, seg.Newest = f.at.Clone(), f.newest
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		seg.Batches = append(seg.Batches, fakeBatch(s.shape(name, f.next), rows[name], s.mem))
+		seg.Batches = append(seg.Batches, fakeBatch(s.shape(name, f.next-len(seg.Left)), rows[name], s.mem)) // of one that left what was before
 	}
 	return seg, nil
 }

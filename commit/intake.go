@@ -32,6 +32,22 @@ func (l *loop) onSegment(ctx context.Context, r read) error {
 	return nil
 }
 
+// shownWithin bounds how long the source may not show what the stream has delivered.
+const shownWithin = time.Minute
+
+// shown reports that tables came into being, and that the source shows them: the log runs ahead of
+// it. Until then the stream is not read on.
+func (l *loop) shown(ctx context.Context) (bool, error) {
+	if len(l.came) == 0 {
+		return false, nil
+	}
+	at, err := l.p.cfg.Source.Executed(ctx)
+	if err == nil && !at.Covers(l.delivered) && time.Since(l.cameAt) > shownWithin {
+		err = fmt.Errorf("the source does not show %s of its own log after %v", l.delivered, shownWithin)
+	}
+	return err == nil && at.Covers(l.delivered), err
+}
+
 // loading gives the members whose load is not complete.
 func (l *loop) loading() []*member {
 	var out []*member
@@ -68,6 +84,7 @@ func (l *loop) placeNext() {
 	l.record(s.Batches)
 	l.depart(s.Left, committed)
 	l.came = append(l.came, s.Created...) // not before the segment joins: one of the name may leave in it
+	l.cameAt = time.Now()
 }
 
 // record tells the loads which rows the stream has delivered.
@@ -164,11 +181,16 @@ func (l *loop) onOpening(o opening) error {
 // from now on and has them loaded.
 func (l *loop) adopt(ctx context.Context) error {
 	names := l.came
+	if shown, err := l.shown(ctx); !shown || err != nil {
+		return err
+	}
 	l.came = nil
 	var members []*member
 	for _, n := range names {
-		if l.p.aside[n] != nil {
-			l.p.cfg.Logger.Warn("a quarantined table came into being", "table", n.String())
+		if m := l.p.aside[n]; m != nil {
+			if err := l.ask(ctx, m); err != nil {
+				return err
+			}
 			continue
 		}
 		m, err := l.p.adopt(ctx, n, l.delivered)

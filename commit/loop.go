@@ -3,6 +3,7 @@ package commit
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,6 +44,7 @@ type loop struct {
 	renewing bool           // the stream is kept from reading on for one
 	throttle throttling
 	came     []capture.Name // that came into being; the stream is not read on before they are taken in
+	cameAt   time.Time      // when the newest of them was delivered
 
 	cuts      cutter
 	settling  bool // the source is asked for its position
@@ -89,6 +91,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		m.take(m.Source.Table)
 	}
 	l.unloaded = l.loading()
+	l.came, l.cameAt = slices.Collect(maps.Keys(p.aside)), time.Now() // while no daemon ran, names of them may have come to mean tables
 	return l
 }
 
@@ -200,7 +203,7 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 // is read to its end even when the pipeline is to stop: it cannot be cut.
 func (l *loop) wantsMore() bool {
 	e := l.epoch
-	if l.next != nil || e.bytes >= l.p.cfg.MaxBytes {
+	if l.next != nil || len(l.came) > 0 || e.bytes >= l.p.cfg.MaxBytes {
 		return false
 	}
 	return e.open || !l.draining && !l.hold.still() && !l.renewing && e.rows < l.p.cfg.MaxRows
@@ -277,7 +280,7 @@ func (l *loop) reachedEnd() bool {
 			return false
 		}
 	}
-	return true
+	return len(l.renewals)+len(l.came) == 0
 }
 
 // lagging gives the tables whose position is to be committed though nothing changed in

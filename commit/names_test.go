@@ -1,7 +1,12 @@
 package commit
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"testing"
+	"time"
 
 	"cdcd/capture"
 	"cdcd/table"
@@ -50,5 +55,125 @@ func TestNamesThatAreLost(t *testing.T) {
 		l.without("a", "b")
 		l.check()
 		l.mem.AssertSize(t, 0)
+	}
+}
+
+// TestNamesComeBack has names of tables mean others, none, and tables again, at random, beside changes
+// and alterations, with runs that are cut off at any moment. In the end the lake has what the source
+// has; what is gone from it stays as it was.
+func TestNamesComeBack(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := newLab(t, seed, "a", "b", "c")
+			l.cfg.Quarantine, l.cfg.Renew, l.cfg.MaxRows = true, true, 30
+			l.churn(20)
+			l.mustRun()
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			defer cancel()
+			for range 5 {
+				short, stop := context.WithTimeout(ctx, time.Duration(20+l.server.random(100))*time.Millisecond)
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for short.Err() == nil {
+						l.shuffleName()
+						l.churnNamed(1 + l.server.random(3))
+						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
+					}
+				}()
+				err := l.run(short)
+				stop()
+				<-done
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if l.server.random(2) == 0 {
+					if err := os.RemoveAll(l.cfg.Tables.IndexDir); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			l.mustRun()
+			l.churnNamed(3)
+			l.mustRun()
+			l.checkNamed()
+			l.mem.AssertSize(t, 0)
+		})
+	}
+}
+
+// shuffleName changes, now and then, which table has the name of one of two, or its shape.
+func (l *lab) shuffleName() {
+	name := []string{"a", "b"}[l.server.random(2)]
+	_, there := l.server.named(name, len(l.server.log))
+	switch draw := l.server.random(12); {
+	case draw == 0 && there:
+		l.server.rename(name, capture.Dropped)
+	case draw <= 1 && there:
+		l.server.rename(name, capture.Replaced)
+	case draw <= 3 && !there:
+		l.server.rename(name, capture.Unsupported)
+	case draw == 4 && there:
+		l.server.alter(name)
+	}
+}
+
+// churnNamed changes rows of the tables that are there.
+func (l *lab) churnNamed(n int) {
+	var names []string
+	for _, name := range l.names {
+		if _, there := l.server.named(name, len(l.server.log)); there {
+			names = append(names, name)
+		}
+	}
+	l.churnTables(n, names...)
+}
+
+// checkNamed compares what the source has with the lake, and what it has no more with what it had.
+func (l *lab) checkNamed() {
+	l.t.Helper()
+	for _, name := range []string{"a", "b"} {
+		at, there := l.server.named(name, len(l.server.log))
+		if there {
+			continue
+		}
+		if h := l.head(name); h.Quarantine == nil || l.count(h.Mark.Position) >= at {
+			l.t.Errorf("%s is gone since %d, and is at %d, %+v", name, at, l.count(h.Mark.Position), h.Quarantine)
+		}
+		l.without(name)
+	}
+	l.checkHistory()
+	l.checkCuts()
+	l.check()
+}
+
+// TestNamesAheadOfSource has the log tell of names before the source shows what it tells.
+func TestNamesAheadOfSource(t *testing.T) {
+	for _, last := range []capture.Cause{capture.Dropped, capture.Unsupported, capture.Replaced} {
+		l := newLab(t, 9, "a", "b")
+		l.cfg.Renew = true
+		l.churn(9)
+		l.mustRun()
+		seen := len(l.server.log)
+		l.server.rename("a", capture.Dropped)
+		if last != capture.Dropped {
+			l.server.rename("a", last)
+		}
+		l.server.mu.Lock()
+		l.server.visible = seen
+		ahead := len(l.server.log) - seen
+		l.server.mu.Unlock()
+		go func() {
+			for range ahead {
+				_ = pause(context.Background(), 20*time.Millisecond)
+				l.server.mu.Lock()
+				l.server.visible++
+				l.server.mu.Unlock()
+			}
+		}()
+		l.mustRun()
+		l.churnNamed(3)
+		l.mustRun()
+		l.checkNamed()
 	}
 }

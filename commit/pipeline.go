@@ -45,6 +45,10 @@ type Config struct {
 	// followed, where the pipeline would otherwise end.
 	Quarantine bool
 
+	// Renew has a table be loaded anew that has left because its name came to mean none or another one,
+	// once the name means a table of the source.
+	Renew bool
+
 	// Touched tells of lake tables whose snapshots another program has just changed, as far as
 	// that is known here. They get a Mark soon, and not with their next change. Nil: of none.
 	Touched <-chan table.Name

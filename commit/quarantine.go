@@ -52,8 +52,7 @@ func ofTable(err error) bool {
 func whyOf(err error, now time.Time) table.Quarantine {
 	var stop *capture.Stop
 	if errors.As(err, &stop) {
-		kind := map[capture.Cause]string{capture.Unsupported: table.Unsupported, capture.Dropped: table.Dropped, capture.Replaced: table.Replaced}[stop.Cause]
-		return table.Quarantine{Kind: kind, Reason: stop.Reason(), GTID: stop.GTID, Since: now.UTC()}
+		return table.Quarantine{Kind: kindOf(stop.Cause), Reason: stop.Reason(), GTID: stop.GTID, Since: now.UTC()}
 	}
 	return table.Quarantine{Kind: table.Unsupported, Reason: err.Error(), Since: now.UTC()}
 }
@@ -87,6 +86,7 @@ func (l *loop) depart(left []capture.Departure, committed time.Time) {
 		if d.Committed.After(committed) {
 			committed = d.Committed
 		}
+		l.came = append(l.came, d.Table) // the source may have a table of its name
 		l.leave(m, leaving{why: whyOf(d.Why, l.p.cfg.Tables.Now()), before: d.Before, newest: d.Newest, committed: committed, torn: d.Torn})
 	}
 }

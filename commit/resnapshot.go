@@ -84,6 +84,14 @@ func (l *loop) stepRenewal(ctx context.Context) error {
 	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
+	if err != nil && l.renewals[0].reply == nil {
+		if capture.Transient(err) { // nobody would ask again before the next start
+			return err
+		}
+		if err := l.stays(ctx, l.renewals[0].table, err); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrNotRenewed, err)
 		l.p.cfg.Logger.Warn("table is not loaded anew", "table", l.renewals[0].table.String(), "err", err)

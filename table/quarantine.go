@@ -29,6 +29,9 @@ const (
 	Replaced = "replaced"
 )
 
+// OfName reports that the table has left because its name came to mean another table, or none.
+func (q *Quarantine) OfName() bool { return q.Kind == Dropped || q.Kind == Replaced }
+
 // Dropped reports that it is for no error that the table is not replicated any more: the source has
 // no table of its name.
 func (q *Quarantine) Dropped() bool { return q != nil && q.Kind == Dropped }
