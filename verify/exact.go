@@ -195,10 +195,17 @@ func (e *exactly) at(t *take) error {
 
 // first compares all rows.
 func (e *exactly) first(ctx context.Context, t *take) {
-	if h, err := table.LoadHead(ctx, e.cfg.Lake, e.name); err == nil && h != nil && e.quarantined(h) {
+	h, err := table.LoadHead(ctx, e.cfg.Lake, e.name)
+	left := false
+	if err == nil && h != nil {
+		left, err = e.hasLeft(ctx, t.conn, h)
+	}
+	if left {
 		return
 	}
-	err := e.at(t)
+	if err == nil {
+		err = e.at(t)
+	}
 	bad := map[int]bool{}
 	if err == nil {
 		bad, err = e.firstPass(ctx)

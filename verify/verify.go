@@ -159,8 +159,8 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.quarantined(h) {
-		return nil
+	if left, err := c.hasLeft(ctx, c.conn, h); left || err != nil {
+		return err
 	}
 	if h.Anew() {
 		return errors.New("the table is being loaded anew")
@@ -181,23 +181,6 @@ func (c *comparison) run(ctx context.Context) error {
 		return nil
 	}
 	return c.rounds(ctx, bad)
-}
-
-// quarantined reports that a table is not to be compared: what differs is no error of replication.
-func (c *comparison) quarantined(h *table.Head) bool {
-	q := h.Quarantine
-	if q == nil {
-		return false
-	}
-	c.result.Source, c.result.Verdict = h.Source.Table.Name.String(), Quarantined
-	c.result.Reason = q.Reason + "; repair: cdcd resnapshot " + h.Name.String()
-	if q.Dropped() {
-		c.result.Verdict, c.result.Reason = Dropped, q.Reason
-	}
-	if q.GTID != "" {
-		c.result.Reason = "before " + q.GTID + ": " + c.result.Reason
-	}
-	return true
 }
 
 // begin prepares for the rows of a table.

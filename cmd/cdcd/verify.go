@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"cdcd/capture"
@@ -123,12 +122,8 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	}
 	together := onePosition(results)
 	for _, r := range results {
-		if notCompared(r) {
-			fmt.Fprintf(w, "%-9s  %-*s  %s\n", r.Verdict, width, r.Table, r.Reason)
-			continue
-		}
 		line := fmt.Sprintf("%-9s  %-*s  %s rows in the source, %s in the lake", r.Verdict, width, r.Table, humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
-		if r.Verdict == verify.Quarantined {
+		if notCompared(r) {
 			line = fmt.Sprintf("%-9s  %-*s  not compared", r.Verdict, width, r.Table)
 		}
 		if r.Rounds > 1 {
@@ -162,16 +157,12 @@ func notCompared(r verify.Result) bool {
 
 // onePosition is the position that all tables were compared at; empty: there is none.
 func onePosition(results []verify.Result) string {
-	compared := slices.DeleteFunc(slices.Clone(results), notCompared)
-	for _, r := range compared {
-		if r.Position != compared[0].Position {
+	for _, r := range results {
+		if r.Position != results[0].Position {
 			return ""
 		}
 	}
-	if len(compared) == 0 {
-		return ""
-	}
-	return compared[0].Position
+	return results[0].Position
 }
 
 func printKeys(w io.Writer, what string, keys []verify.Key, all int) {

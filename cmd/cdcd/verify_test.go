@@ -50,9 +50,10 @@ func TestVerifyPrints(t *testing.T) {
 			"cut 7; stream held for 0.5 ms, source not locked (access denied), 2 keys moved meanwhile\n" +
 			"all 1 tables are equal at a:1-5\n"},
 		"not replicated any more": {[]verify.Result{equal("shop.b", "a:1-5"), {Table: "shop.gone", Verdict: verify.Dropped, Reason: "before a:4: DROP TABLE", Position: "a:1-3"}}, nil, "" +
-			"equal      shop.b     1,234 rows in the source, 1,234 in the lake\n" +
-			"dropped    shop.gone  before a:4: DROP TABLE\n" +
-			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 dropped at a:1-5\n"},
+			"equal      shop.b     1,234 rows in the source, 1,234 in the lake, at a:1-5\n" +
+			"dropped    shop.gone  not compared, at a:1-3\n" +
+			"           before a:4: DROP TABLE\n" +
+			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 dropped\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

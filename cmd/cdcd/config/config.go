@@ -28,7 +28,7 @@ type Config struct {
 	Types           Types           `yaml:"types"`
 	OnTableError    string          `yaml:"on_table_error" oneof:"quarantine|stop"`
 	OnTableDropped  string          `yaml:"on_table_dropped" oneof:"keep|stop"`
-	OnTableReplaced string          `yaml:"on_table_replaced" oneof:"quarantine|stop"`
+	OnTableReplaced string          `yaml:"on_table_replaced" oneof:"resnapshot|quarantine|stop"`
 	State           string          `yaml:"state" check:"required"` // absolute directory of local state
 	Warehouse       Warehouse       `yaml:"warehouse"`
 	Catalog         Catalog         `yaml:"catalog"`
@@ -112,6 +112,7 @@ const (
 
 // Values of [Config.OnTableReplaced].
 const (
+	OnTableReplacedResnapshot = "resnapshot" // the new table is loaded in the place of the old one
 	OnTableReplacedQuarantine = "quarantine" // the old one stays as it is, the others go on
 	OnTableReplacedStop       = "stop"       // the daemon ends
 )
@@ -196,7 +197,7 @@ func Default() Config {
 		Types:           Types{BigintUnsigned: "decimal", ZeroDate: "error"},
 		OnTableError:    OnTableErrorQuarantine,
 		OnTableDropped:  OnTableDroppedKeep,
-		OnTableReplaced: OnTableReplacedQuarantine,
+		OnTableReplaced: OnTableReplacedResnapshot,
 		Catalog:         Catalog{Type: CatalogEmbedded},
 		CatalogEndpoint: CatalogEndpoint{Listen: "127.0.0.1:8181"},
 		HTTP:            Endpoint{Listen: "127.0.0.1:8080"},

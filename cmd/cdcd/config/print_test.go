@@ -54,7 +54,7 @@ types:
   zero_date: "error" # default
 on_table_error: "quarantine" # default
 on_table_dropped: "keep" # default
-on_table_replaced: "quarantine" # default
+on_table_replaced: "resnapshot" # default
 state: "/var/lib/cdcd" # /etc/cdcd/cdcd.yaml:4
 warehouse:
   location: "file:///var/lib/cdcd/warehouse" # /etc/cdcd/cdcd.yaml:5
