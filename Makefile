@@ -5,6 +5,7 @@ export CDCD_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cd
 export CGO_ENABLED := 0
 STATICCHECK := $(CDCD_CACHE)/bin/staticcheck-v0.8.2
 GOFUMPT := $(CDCD_CACHE)/bin/gofumpt-v0.10.0
+GHOST := $(CDCD_CACHE)/bin/gh-ost-v1.1.6
 
 .PHONY: help build test test-long unit mutants servers engines integration crash check lint race fuzz bench bench-index soak soak-tables plots demo clean
 
@@ -19,9 +20,9 @@ test: unit integration ## all tests: units, then real servers and engines (insta
 unit: ## unit tests only: a few minutes, nothing to install
 	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
 
-test-long: servers engines ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions
+test-long: servers engines $(GHOST) ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions; gh-ost
 	go test -count=1 -timeout 120m -run '^Test(Random|Rewrite)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
-	go test -tags integration,long -count=1 -timeout 3h -run '^Test(ManyTables|WideTable|LargeBlobs|HugeTransaction)$$' ./integration -v
+	go test -tags integration,long -count=1 -timeout 3h -run '^Test(ManyTables|WideTable|LargeBlobs|HugeTransaction|GhOst)$$' ./integration -v
 
 mutants: ## schedules of faults, and orders of maintenance, notice each rule of the protocol that is left out
 	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v
@@ -55,6 +56,9 @@ $(STATICCHECK):
 
 $(GOFUMPT):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@v0.10.0 && mv $(@D)/gofumpt $@
+
+$(GHOST):
+	mkdir -p $(@D) && cd "$$(go mod download -json github.com/github/gh-ost@v1.1.6 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && go build -mod=readonly -o $@ ./go/cmd/gh-ost
 
 race: ## unit tests under the race detector (needs a C compiler)
 	CDCD_SCHEDULES=40 CDCD_SEEDS=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
