@@ -30,6 +30,10 @@
 // An ALTER TABLE is an epoch of its own: rows of one shape are never committed with those of
 // another.
 //
+// A table of the lake is the copy of a name of the source. Where the name comes to mean another
+// table, or none, the table leaves before that; where the source has a table of the name, that one
+// is loaded. What the source has is asked only once it shows what the stream has delivered.
+//
 // A table that no epoch touches gets a commit of its Mark alone before its position could
 // hold the source's log, and at every clean end.
 //
