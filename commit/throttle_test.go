@@ -31,9 +31,32 @@ func (s *fakeServer) become(running int) (asked int) {
 // throttled is a planner that hands jobs out, a reader that takes them, and what the loop is told.
 type throttled struct {
 	server *fakeServer
-	taken  int
-	told   Throttle
 	end    func()
+
+	mu    sync.Mutex
+	taken int
+	last  Throttle
+}
+
+// take counts a job.
+func (x *throttled) take() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.taken++
+}
+
+// tell notes what the loop is told.
+func (x *throttled) tell(t Throttle) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last = t
+}
+
+// seen gives how many jobs were taken, and what the loop was told last.
+func (x *throttled) seen() (taken int, told Throttle) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.taken, x.last
 }
 
 // startThrottled hands jobs out until its end is called.
@@ -59,7 +82,7 @@ func startThrottled(t *testing.T, limit int) *throttled {
 		for {
 			select {
 			case <-jobs:
-				x.taken++
+				x.take()
 				time.Sleep(chunk)
 			case <-ctx.Done():
 				return
@@ -69,7 +92,8 @@ func startThrottled(t *testing.T, limit int) *throttled {
 	g.Go(func() {
 		for {
 			select {
-			case x.told = <-told:
+			case now := <-told:
+				x.tell(now)
 			case <-ctx.Done():
 				return
 			}
@@ -79,12 +103,13 @@ func startThrottled(t *testing.T, limit int) *throttled {
 	return x
 }
 
-// after lets time pass and gives how many jobs were taken meanwhile.
-func (x *throttled) after(d time.Duration) int {
-	before := x.taken
+// after lets time pass, and gives how many jobs were taken meanwhile and what the loop was told last.
+func (x *throttled) after(d time.Duration) (taken int, told Throttle) {
+	before, _ := x.seen()
 	time.Sleep(d)
 	synctest.Wait()
-	return x.taken - before
+	taken, told = x.seen()
+	return taken - before, told
 }
 
 // TestLoadWaitsForABusySource makes the source busy and quiet again: no job is handed out while it
@@ -94,27 +119,28 @@ func TestLoadWaitsForABusySource(t *testing.T) {
 		x := startThrottled(t, 10)
 		defer x.end()
 		x.server.become(10)
-		if n := x.after(10 * time.Second); n < 95 || x.told.Waits() {
-			t.Errorf("%d jobs in 10 s from a source that is not busy; told %+v", n, x.told)
+		if n, told := x.after(10 * time.Second); n < 95 || told.Waits() {
+			t.Errorf("%d jobs in 10 s from a source that is not busy; told %+v", n, told)
 		}
 		if asked := x.server.become(11); asked < 9 || asked > 11 {
 			t.Errorf("asked %d times in 10 s", asked)
 		}
 		x.after(2 * time.Second)
-		if n := x.after(time.Minute); n != 0 || !x.told.Waits() || x.told.Running != 11 || x.told.Limit != 10 {
-			t.Errorf("%d jobs from a busy source; told %+v", n, x.told)
+		n, told := x.after(time.Minute)
+		if n != 0 || !told.Waits() || told.Running != 11 || told.Limit != 10 {
+			t.Errorf("%d jobs from a busy source; told %+v", n, told)
 		}
-		since := x.told.Since
+		since := told.Since
 		x.server.become(400)
-		if x.after(2 * time.Second); x.told.Running != 400 || x.told.Since != since {
-			t.Errorf("of a busier source the loop is told %+v", x.told)
+		if _, told := x.after(2 * time.Second); told.Running != 400 || told.Since != since {
+			t.Errorf("of a busier source the loop is told %+v", told)
 		}
 		if asked := x.server.become(0); asked > 76 {
 			t.Errorf("asked %d times in 74 s", asked)
 		}
 		x.after(time.Second)
-		if n := x.after(10 * time.Second); n < 95 || x.told.Waits() {
-			t.Errorf("%d jobs in 10 s after it was busy; told %+v", n, x.told)
+		if n, told := x.after(10 * time.Second); n < 95 || told.Waits() {
+			t.Errorf("%d jobs in 10 s after it was busy; told %+v", n, told)
 		}
 	})
 }
@@ -125,7 +151,7 @@ func TestLoadWithoutLimit(t *testing.T) {
 		x := startThrottled(t, 0)
 		defer x.end()
 		x.server.become(1000)
-		if n := x.after(10 * time.Second); n < 95 || x.server.become(0) != 0 {
+		if n, _ := x.after(10 * time.Second); n < 95 || x.server.become(0) != 0 {
 			t.Errorf("%d jobs in 10 s", n)
 		}
 	})
