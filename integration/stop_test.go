@@ -42,7 +42,7 @@ func stopCases() []stopCase {
 		{"statement insert", "SET SESSION binlog_format = STATEMENT; INSERT INTO t VALUES (7, 'statement', '[]', '')", []string{"INSERT logged as a statement on"}, ""},
 		{"statement update", "SET SESSION binlog_format = STATEMENT; UPDATE other, t SET t.v = 'x' WHERE t.id = other.id", []string{"UPDATE logged as a statement on"}, ""},
 		{"statement delete", "SET SESSION binlog_format = STATEMENT; DELETE FROM t WHERE id = 1", []string{"DELETE logged as a statement on"}, ""},
-		{"insert of nothing", "CREATE TABLE bare (id INT PRIMARY KEY DEFAULT 5); SET SESSION binlog_row_image = MINIMAL; INSERT INTO bare () VALUES ()", []string{"an incomplete row image on stops.bare", "without any column"}, mysql97},
+		{"insert of nothing", "SET SESSION binlog_row_image = MINIMAL; INSERT INTO other () VALUES ()", []string{"an incomplete row image on", "without any column"}, mysql97},
 		{"minimal replace", "SET SESSION binlog_row_image = MINIMAL; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on", `column \"id\"`}, mariadb118},
 		{"noblob replace", "SET SESSION binlog_row_image = NOBLOB; REPLACE INTO t (id, v) VALUES (1, 'x')", []string{"an incomplete row image on"}, mariadb118},
 	}
@@ -66,7 +66,7 @@ func testStop(t *testing.T, s *server, c stopCase) {
 	s.schema(t, "stops")
 	s.exec(t, `USE stops;
 		CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), doc JSON, body TEXT) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (100), PARTITION p1 VALUES LESS THAN MAXVALUE);
-		CREATE TABLE other (id INT PRIMARY KEY); CREATE TABLE stays (id INT PRIMARY KEY); INSERT INTO t VALUES (1, 'before', '[1, 2]', 'text'), (200, 'high', '[1, 2, 3]', 'text'); INSERT INTO other VALUES (1)`)
+		CREATE TABLE other (id INT PRIMARY KEY DEFAULT 5); CREATE TABLE stays (id INT PRIMARY KEY); INSERT INTO t VALUES (1, 'before', '[1, 2]', 'text'), (200, 'high', '[1, 2, 3]', 'text'); INSERT INTO other VALUES (1)`)
 	p := newPipeline(t, s, "stops.*", settings{"on_table_error": "stop", "on_table_dropped": "stop", "on_table_replaced": "stop"})
 	p.start()
 	p.reach()
