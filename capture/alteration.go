@@ -88,6 +88,9 @@ func (x *altering) refuse() error {
 		case statement.Beyond:
 			return notTold("%s", c.Name)
 		case statement.DropKey:
+			if x.old.Identity != ByKey {
+				continue // the key is none of the server's
+			}
 			if x.key == "" || strings.EqualFold(c.Name, x.key) {
 				return fmt.Errorf("the index %s goes, and may be what identifies rows", c.Name)
 			}
@@ -285,7 +288,7 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 
 // change puts the new shape together.
 func (x *altering) change() (*Change, error) {
-	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described, RowEnd: x.old.RowEnd}
+	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described, Identity: x.old.Identity, RowEnd: x.old.RowEnd}
 	c := &Change{Table: t}
 	same := x.key == x.old.KeyName && len(x.columns) == len(x.old.Columns)
 	for i, column := range x.columns {
@@ -296,10 +299,13 @@ func (x *altering) change() (*Change, error) {
 	if same {
 		return nil, nil
 	}
+	if t.Identity == ByRow {
+		return nil, errors.New("rows are told apart by all columns (tables[].mode: rows), which must not change")
+	}
 	for _, k := range x.old.Key {
 		t.Key = append(t.Key, slices.Index(c.From, k))
 	}
-	if len(t.Key) == 0 || slices.Contains(t.Key, -1) {
+	if slices.Contains(t.Key, -1) {
 		return nil, errors.New("what identifies rows is gone")
 	}
 	return c, x.fits(t)

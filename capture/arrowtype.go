@@ -75,8 +75,12 @@ func ArrowType(c Column, o TypeOptions) (arrow.DataType, error) {
 // the source.
 const CommitTimeColumn = "_cdcd_commit_ts"
 
-// ArrowSchema gives the schema of a table's batches: its columns in order and, if asked
-// for, the commit time. Every field is nullable: what is required is the lake's business.
+// CopyColumn is the name of the column that tells equal rows apart, where rows are told apart
+// ByRow: they are numbered from 0. In a Batch it is 0; the numbers are given in the lake.
+const CopyColumn = "_cdcd_copy"
+
+// ArrowSchema gives the schema of a table's batches: its columns in order, if asked for the
+// commit time, and the CopyColumn where the table has one. Every field is nullable: what is required is the lake's business.
 func ArrowSchema(t *Table, o TypeOptions, commitTime bool) (*arrow.Schema, error) {
 	fields := make([]arrow.Field, 0, len(t.Columns)+1)
 	for _, c := range t.Columns {
@@ -88,6 +92,9 @@ func ArrowSchema(t *Table, o TypeOptions, commitTime bool) (*arrow.Schema, error
 	}
 	if commitTime {
 		fields = append(fields, arrow.Field{Name: CommitTimeColumn, Type: arrow.FixedWidthTypes.Timestamp_us, Nullable: true})
+	}
+	if t.Identity == ByRow {
+		fields = append(fields, arrow.Field{Name: CopyColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true})
 	}
 	return arrow.NewSchema(fields, nil), nil
 }

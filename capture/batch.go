@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,6 +35,25 @@ type Batch struct {
 	Ops    []Op              // one a row
 	// Partial tells, in order, of the rows of updates that do not know all columns.
 	Partial []Partial
+	// Origins tells, in order, which transactions the rows are of, where nobody enforces what
+	// tells the table's rows apart: what is wrong with a row is then told with its GTID.
+	Origins []Origin
+}
+
+// Origin is the transaction of a run of rows.
+type Origin struct {
+	To     int // the row of the Batch behind the run, which begins where the one before ends
+	GTID   GTID
+	Flavor Flavor
+}
+
+// Origin names the transaction that a row is of, "" where that is not known.
+func (b *Batch) Origin(row int) string {
+	i, _ := slices.BinarySearchFunc(b.Origins, row, func(o Origin, row int) int { return cmp.Compare(o.To, row+1) })
+	if i == len(b.Origins) {
+		return ""
+	}
+	return b.Origins[i].GTID.Text(b.Origins[i].Flavor)
 }
 
 // Partial is a run of rows of updates that were logged without all columns. An OpUpdate in it
@@ -87,9 +107,11 @@ type rowBuffer struct {
 	table   *Table
 	schema  *arrow.Schema
 	options TypeOptions
-	columns []vector // those of the table, then the commit time where wanted
+	timed   bool     // the schema has the commit time
+	columns []vector // those of the schema
 	ops     []Op
 	partial []Partial
+	origins []Origin
 	sealed  int
 	noDates int64 // values that became NULL because they are no date
 	// sealedNoDates are those of whole transactions.
@@ -101,7 +123,7 @@ func newRowBuffer(t *Table, o TypeOptions, commitTime bool, mem memory.Allocator
 	if err != nil {
 		return nil, err
 	}
-	b := &rowBuffer{table: t, schema: schema, options: o}
+	b := &rowBuffer{table: t, schema: schema, options: o, timed: commitTime}
 	for _, f := range schema.Fields() {
 		b.columns = append(b.columns, newVector(f.Type, mem))
 	}
@@ -110,14 +132,19 @@ func newRowBuffer(t *Table, o TypeOptions, commitTime bool, mem memory.Allocator
 
 // closeRow ends a row of which every table column has been closed.
 func (b *rowBuffer) closeRow(op Op, committed time.Time) {
-	if n := len(b.table.Columns); n < len(b.columns) {
-		v := &b.columns[n]
-		if committed.IsZero() {
+	n := len(b.table.Columns)
+	if b.timed {
+		if v := &b.columns[n]; committed.IsZero() {
 			v.appendNull()
 		} else {
 			v.appendInt64(committed.UnixMicro())
 			v.commit()
 		}
+		n++
+	}
+	if n < len(b.columns) { // CopyColumn
+		b.columns[n].appendInt64(0)
+		b.columns[n].commit()
 	}
 	b.ops = append(b.ops, op)
 }
@@ -154,6 +181,33 @@ func (b *rowBuffer) notePartial(p Partial) {
 	b.partial = append(b.partial, p)
 }
 
+// noteOrigin notes the transaction of the rows that were appended last.
+func (b *rowBuffer) noteOrigin(o origin) {
+	if !b.table.Identity.matched() {
+		return
+	}
+	if n := len(b.origins); n > 0 && b.origins[n-1].GTID == o.gtid {
+		b.origins[n-1].To = len(b.ops)
+		return
+	}
+	b.origins = append(b.origins, Origin{To: len(b.ops), GTID: o.gtid, Flavor: o.flavor})
+}
+
+// dropOrigins forgets the transactions of the rows behind a number.
+func (b *rowBuffer) dropOrigins(rows int) {
+	for n := len(b.origins); n > 0 && b.origins[n-1].To > rows; n-- {
+		from := 0
+		if n > 1 {
+			from = b.origins[n-2].To
+		}
+		if from < rows {
+			b.origins[n-1].To = rows
+			return
+		}
+		b.origins = b.origins[:n-1]
+	}
+}
+
 // seal marks all rows as belonging to whole transactions.
 func (b *rowBuffer) seal() { b.sealed, b.sealedNoDates = len(b.ops), b.noDates }
 
@@ -176,6 +230,7 @@ func (b *rowBuffer) dropTo(m rowMark) {
 		b.columns[i].rewind()
 	}
 	b.ops, b.noDates = b.ops[:m.rows], m.noDates
+	b.dropOrigins(m.rows)
 	for n := len(b.partial); n > 0 && b.partial[n-1].To > m.rows; n-- {
 		if last := &b.partial[n-1]; last.From < m.rows {
 			last.To = m.rows
@@ -218,8 +273,8 @@ func (b *rowBuffer) take() *Batch {
 	for _, c := range columns {
 		c.Release()
 	}
-	out := &Batch{Table: b.table, Record: record, Ops: b.ops, Partial: b.partial}
-	b.partial = nil
+	out := &Batch{Table: b.table, Record: record, Ops: b.ops, Partial: b.partial, Origins: b.origins}
+	b.partial, b.origins = nil, nil
 	b.ops = make([]Op, 0, len(out.Ops)+len(out.Ops)/8)
 	b.sealed = 0
 	return out

@@ -50,7 +50,7 @@ func (e *TooLarge) Error() string {
 }
 
 // OpenReader connects to the server that the stream reads, which is named as Stream.Server
-// gives it.
+// gives it; "" where no stream is open yet.
 func OpenReader(ctx context.Context, src Source, flavor Flavor, server string, mem memory.Allocator) (*Reader, error) {
 	db, err := src.Open(map[string]string{"character_set_results": "NULL", "sql_mode": "''"})
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *Reader) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if id != r.server {
+	if r.server != "" && id != r.server {
 		return fmt.Errorf("%w: %s and %s", ErrOtherServer, id, r.server)
 	}
 	return nil
@@ -193,7 +193,7 @@ func whetherAltered(err error) error {
 // present gives a table as the server has it now, where that differs in nothing but the
 // character sets of texts.
 func (r *Reader) present(ctx context.Context, t *Table) (*Table, error) {
-	info := &TableInfo{Table: Table{Name: t.Name, Key: t.Key}}
+	info := &TableInfo{Table: Table{Name: t.Name, Key: t.Key, Identity: t.Identity}}
 	if err := readColumns(ctx, r.conn, t.Name.Schema, t.Name.Table, map[Name]*TableInfo{t.Name: info}); err != nil {
 		return nil, err
 	}
@@ -313,67 +313,21 @@ func snapshotPosition(ctx context.Context, conn *sql.Conn) (Position, error) {
 
 // selectRange reads the rows of a range. The Batch is nil where there are none.
 func (r *Reader) selectRange(ctx context.Context, c Capture, within Range) (*Batch, int64, error) {
-	b, err := newRowBuffer(c.Table, c.Options, c.CommitTime, r.mem)
+	q, err := r.query(ctx, c, within)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer b.free()
-	parsers := make([]parser, len(c.Table.Columns))
-	expressions := make([]string, len(c.Table.Columns))
-	for i, col := range c.Table.Columns {
-		if parsers[i], err = columnParser(col, b.schema.Field(i).Type); err != nil {
-			return nil, 0, err
-		}
-		expressions[i] = selectExpression(col)
-	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s",
-		strings.Join(expressions, ", "), c.Table.Name.SQL(), within.condition(c.Table.KeyColumns())))
-	if err != nil {
+	defer q.close()
+	full, err := q.fill(maxChunkBytes)
+	n := len(q.buffer.ops)
+	switch {
+	case err != nil:
 		return nil, 0, err
+	case full && n > 1:
+		return nil, 0, &TooLarge{c.Table.Name, n}
+	case n == 0:
+		return nil, q.buffer.noDates, nil
 	}
-	defer rows.Close()
-	if err := b.fill(rows, parsers); err != nil {
-		return nil, 0, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, 0, err
-	}
-	if len(b.ops) == 0 {
-		return nil, b.noDates, nil
-	}
-	noDates := b.noDates
-	return b.take(), noDates, nil
-}
-
-// selectExpression is how a column is read so that the text protocol loses nothing: a
-// FLOAT would be rounded to six digits.
-func selectExpression(c Column) string {
-	if c.Type == TypeFloat {
-		return "CAST(" + quoteName(c.Name) + " AS DOUBLE)"
-	}
-	return quoteName(c.Name)
-}
-
-// fill appends all rows of a result. The caller checks the result for its own error.
-func (b *rowBuffer) fill(rows *sql.Rows, parsers []parser) error {
-	values, targets := rawTargets(len(parsers))
-	for rows.Next() {
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		for i, parse := range parsers {
-			if values[i] == nil {
-				b.columns[i].appendNull()
-				continue
-			}
-			if err := b.closeColumn(i, parse(&b.columns[i], values[i])); err != nil {
-				return &Stop{What: "a value in the initial load", Table: b.table.Name.String(), Alone: b.table.Name, Err: err, Hint: loadAnew}
-			}
-		}
-		b.closeRow(OpLoad, time.Time{})
-		if n := len(b.ops); n > 1 && b.bytes() > maxChunkBytes {
-			return &TooLarge{b.table.Name, n}
-		}
-	}
-	return nil
+	noDates := q.buffer.noDates
+	return q.buffer.take(), noDates, nil
 }

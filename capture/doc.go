@@ -15,7 +15,7 @@
 //   - A [Stream] tails the binlog. It is pulled: [Stream.Next] returns a [Segment], a run of
 //     whole transactions as one [Batch] per touched table.
 //   - A [Chunk] is a range of keys of a table read by SELECT for the initial load, as a Batch
-//     of the same form.
+//     of the same form. A [Whole] is a table that cannot be read so, at one position.
 //
 // # Invariants
 //
@@ -41,6 +41,10 @@
 // which it holds patches: no column that was not logged is taken for NULL.
 //
 // Of a system-versioned table a Batch has the current rows, and none of history.
+//
+// Where the server enforces no key, an image of a row holds all of its columns or stops the
+// stream, a change of what tells the row apart is a delete and an insert, and every row is of a
+// known transaction.
 //
 // An ALTER TABLE of a captured table is followed where its text and the shape before it tell what
 // became of columns and rows. It is a Segment of its own, and each TABLE_MAP behind it has to

@@ -89,6 +89,9 @@ func (p *plan) judge(m *imageShape, f Flavor) error {
 	if p.rowEnd >= 0 && !bitSet(m.present, p.rowEnd) {
 		return fmt.Errorf("column %q: %w: it tells current rows from history", t.RowEnd, errUntold)
 	}
+	if t.Identity.matched() {
+		return judgeMatched(t, m)
+	}
 	if m.kind == binlog.RowInsert {
 		if len(m.columns[0]) == 0 {
 			return fmt.Errorf("%w: rows were inserted without any column, which does not even tell how many", errUntold)
@@ -119,6 +122,20 @@ func (p *plan) judge(m *imageShape, f Flavor) error {
 		return judgeMariaDB(t, m)
 	}
 	return nil
+}
+
+// judgeMatched refuses images of a table whose rows are found by their values, for they lack some.
+func judgeMatched(t *Table, m *imageShape) error {
+	for i, c := range t.Columns {
+		if bitSet(m.present, i) && (m.kind != binlog.RowUpdate || bitSet(m.after, i)) {
+			continue
+		}
+		if c.Generated {
+			return fmt.Errorf("column %q: %w: it is generated, and the server does not log it", c.Name, errUntold)
+		}
+		return fmt.Errorf("column %q: %w: no key of the server identifies the rows of this table, so all of their columns are needed", c.Name, errUntold)
+	}
+	return fmt.Errorf("%w: no key of the server identifies the rows of this table, so their JSON documents are needed, and not diffs (binlog_row_value_options)", errUntold)
 }
 
 // judgeMariaDB refuses updates of which MariaDB does not log all that it changed: generated

@@ -67,10 +67,26 @@ func (p *plan) append(r binlog.Rows, o origin) (int, error) {
 	if r.Columns != len(p.columns) {
 		return 0, fmt.Errorf("%s: row of %d columns, the table map has %d", p.buffer.table.Name, r.Columns, len(p.columns))
 	}
+	if p.buffer.table.Identity == Appended && r.Kind != binlog.RowInsert {
+		return 0, fmt.Errorf("%s: %w", p.buffer.table.Name, errNotAppended)
+	}
 	if r.Partial || p.rowEnd >= 0 || !binlog.Complete(r.Present, r.Columns) || !binlog.Complete(r.After, r.Columns) {
 		return p.appendIncomplete(r, o)
 	}
-	rows, committed := 0, o.committed
+	rows, err := p.appendWhole(r, o.committed)
+	p.buffer.noteOrigin(o)
+	return rows, err
+}
+
+// errNotAppended reports a changed row in a table of which the user says that there are none.
+var errNotAppended = errors.New("a row was updated or deleted, and tables[].mode is append")
+
+// errNullKey reports a row that the columns which the user has named do not identify.
+var errNullKey = errors.New("NULL in a column of tables[].key")
+
+// appendWhole decodes images that hold all columns.
+func (p *plan) appendWhole(r binlog.Rows, committed time.Time) (int, error) {
+	rows := 0
 	for images := r.Images; len(images) > 0; rows++ {
 		var err error
 		switch r.Kind {
@@ -97,6 +113,9 @@ func (p *plan) appendRow(image []byte, op Op, committed time.Time) (rest []byte,
 	columns := p.buffer.columns
 	for i := range p.columns {
 		if nulls[i>>3]&(1<<(i&7)) != 0 {
+			if p.columns[i].key {
+				return nil, fmt.Errorf("%s: column %q: %w", p.buffer.table.Name, p.buffer.table.Columns[i].Name, errNullKey)
+			}
 			columns[i].appendNull()
 			continue
 		}
@@ -114,23 +133,29 @@ func (p *plan) appendRow(image []byte, op Op, committed time.Time) (rest []byte,
 	return b, nil
 }
 
-// appendUpdate decodes a before and an after image. Of the before image only the key
-// matters: where it changed, the old row is deleted first.
+// appendUpdate decodes a before and an after image. Of the before image only what identifies
+// the row matters: where that changed, the old row is deleted first. Where nobody enforces it, the
+// new row then is an inserted one, which may meet another.
 func (p *plan) appendUpdate(image []byte, committed time.Time) (rest []byte, err error) {
 	after, err := p.skip(image, len(p.columns))
 	if err != nil {
 		return nil, err
 	}
-	same, err := p.sameKey(image, after)
-	if err != nil {
-		return nil, err
+	same, op := false, OpUpdate
+	if p.buffer.table.Identity != ByRow {
+		if same, err = p.sameKey(image, after); err != nil {
+			return nil, err
+		}
 	}
 	if !same {
 		if _, err := p.appendRow(image, OpDelete, committed); err != nil {
 			return nil, err
 		}
 	}
-	return p.appendRow(after, OpUpdate, committed)
+	if !same && p.buffer.table.Identity.matched() {
+		op = OpInsert
+	}
+	return p.appendRow(after, op, committed)
 }
 
 // cut splits an image into its NULL bitmap and its values.

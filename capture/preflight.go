@@ -48,16 +48,16 @@ const (
 )
 
 // Preflight looks at a server and the wanted tables, and lists everything that would make
-// replication lose or misread rows. It writes nothing. The error is for a server that
-// cannot be looked at.
-func Preflight(ctx context.Context, src Source, want func(Name) bool) (*Report, error) {
+// replication lose or misread rows. want and wish are as for Tables. It writes nothing. The
+// error is for a server that cannot be looked at.
+func Preflight(ctx context.Context, src Source, want func(Name) bool, wish func(Name) Wish) (*Report, error) {
 	db, err := src.Open(nil)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
 	for try := 1; ; try++ {
-		report, err := preflightOnce(ctx, db, src, want)
+		report, err := preflightOnce(ctx, db, src, want, wish)
 		if err == nil || !broken(err) || try == preflightTries {
 			return report, err
 		}
@@ -67,13 +67,13 @@ func Preflight(ctx context.Context, src Source, want func(Name) bool) (*Report, 
 	}
 }
 
-func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) bool) (*Report, error) {
+func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) bool, wish func(Name) Wish) (*Report, error) {
 	p := &preflight{ctx: ctx, db: db, src: src}
 	var err error
 	if p.Server, err = Describe(ctx, db); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", src.Address, classify(err))
 	}
-	if p.Tables, err = Tables(ctx, db, want); err != nil {
+	if p.Tables, err = Tables(ctx, db, want, wish); err != nil {
 		return nil, err
 	}
 	for _, check := range []struct {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,10 +26,7 @@ func (p *preflight) checkTables() error {
 		if t.Problem == nil {
 			continue
 		}
-		repair := fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name)
-		if errors.Is(t.Problem, ErrNoKey) {
-			repair = fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (...);   -- or exclude it: %s", t.Name.SQL(), repair)
-		}
+		repair := cmp.Or(repairKey(t.Name, t.Problem), fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name))
 		p.problem(t.Name, repair, "%s", strings.ReplaceAll(t.Problem.Error(), "\n", "; "))
 		p.Problems[len(p.Problems)-1].Shape = true
 	}

@@ -124,8 +124,11 @@ type Table struct {
 	Name    Name     `json:"name"`
 	Columns []Column `json:"columns"`
 	// Key holds the indexes of the columns that identify a row, in key order: the primary
-	// key, or else a unique key without NULLs.
+	// key, or else a unique key without NULLs, or what the user has declared. Empty where the
+	// Identity is another.
 	Key []int `json:"key"`
+	// Identity is how rows are told apart.
+	Identity Identity `json:"identity,omitempty"`
 	// Described tells that Generated and Default of the columns are what the server says.
 	Described bool `json:"described,omitempty"`
 	// KeyName is the name of that key's index, "" where it is not known.

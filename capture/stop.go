@@ -82,6 +82,10 @@ func decodeStop(gtid string, table Name, err error) error {
 	case errors.Is(err, errUntold):
 		s.What = "an incomplete row image"
 		s.Hint = "SET GLOBAL binlog_row_image = 'FULL' and end the sessions that override it"
+	case errors.Is(err, errNotAppended):
+		s.What, s.Hint = "a changed row", "exclude the table, or load it anew under another name (tables[].target) with another tables[].mode"
+	case errors.Is(err, errNullKey):
+		s.Hint = "exclude the table, or load it anew under another name (tables[].target) with another tables[].key or mode: rows"
 	case errors.Is(err, errChanged):
 		s.What = "a changed table"
 		s.Hint = loadAnew

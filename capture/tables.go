@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"cdcd/capture/statement"
@@ -18,14 +17,12 @@ type TableInfo struct {
 	Rows     int64 // the server's estimate
 	RowBytes int64 // the server's estimate of the average row
 	Problem  error
+	engine   string
 }
 
-// ErrNoKey reports a table whose rows nothing identifies.
-var ErrNoKey = errors.New("no primary key, and no unique key without NULLs")
-
-// Tables describes the base tables that want selects, by name. Views, sequences and system
-// tables are passed over.
-func Tables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo, error) {
+// Tables describes the base tables that want selects, by name, with what wish says of how their
+// rows are told apart (nil: nothing). Views, sequences and system tables are passed over.
+func Tables(ctx context.Context, db *sql.DB, want func(Name) bool, wish func(Name) Wish) ([]TableInfo, error) {
 	infos, err := listTables(ctx, db, want)
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
@@ -46,13 +43,17 @@ func Tables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo,
 	}
 	for i := range infos {
 		infos[i].Described = true
-		infos[i].checkKey()
+		var w Wish
+		if wish != nil {
+			w = wish(infos[i].Name)
+		}
+		infos[i].identify(w)
 	}
 	return infos, nil
 }
 
 func listTables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo, error) {
-	rows, err := db.QueryContext(ctx, `SELECT table_schema, table_name, table_type, COALESCE(table_rows, 0), COALESCE(avg_row_length, 0)
+	rows, err := db.QueryContext(ctx, `SELECT table_schema, table_name, table_type, COALESCE(table_rows, 0), COALESCE(avg_row_length, 0), COALESCE(engine, '')
 		FROM information_schema.tables
 		WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
 		  AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')
@@ -65,7 +66,7 @@ func listTables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableI
 	for rows.Next() {
 		var t TableInfo
 		var kind string
-		if err := rows.Scan(&t.Name.Schema, &t.Name.Table, &kind, &t.Rows, &t.RowBytes); err != nil {
+		if err := rows.Scan(&t.Name.Schema, &t.Name.Table, &kind, &t.Rows, &t.RowBytes, &t.engine); err != nil {
 			return nil, err
 		}
 		if !want(t.Name) {
@@ -310,31 +311,3 @@ func (t *TableInfo) offerKey(name string, columns []string) {
 
 // primary is the name of every primary key.
 const primary = statement.Primary
-
-func (t *TableInfo) checkKey() {
-	if len(t.Key) == 0 {
-		t.Problem = errors.Join(t.Problem, ErrNoKey)
-		return
-	}
-	for _, c := range t.KeyColumns() {
-		if why := ambiguous(c); why != "" {
-			t.Problem = errors.Join(t.Problem, fmt.Errorf("key column %q: %w: a %s cannot identify rows%s", c.Name, ErrUnsupportedType, c.SQLType(), why))
-		}
-	}
-}
-
-// ambiguous tells why two values of a key column that differ in the source may be one in the
-// lake, or "" where they cannot.
-func ambiguous(c Column) string {
-	switch {
-	case c.Type == TypeFloat || c.Type == TypeDouble:
-		return ": equal numbers have several forms"
-	case c.Type == TypeGeometry || c.Type == TypeVector:
-		return ": it is compared by other rules"
-	case c.Charset != "" && textDecoder(c.Charset) != nil && !injective(c.Charset):
-		return ": some characters have several codes"
-	case slices.Contains(c.Elements, ""):
-		return ": an element is the empty string, as is a value without one"
-	}
-	return ""
-}

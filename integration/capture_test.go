@@ -32,7 +32,7 @@ func drain(t testing.TB, s *capture.Stream, until capture.Position) []*capture.S
 
 func describe(t testing.TB, s *server, schema string) []capture.TableInfo {
 	t.Helper()
-	infos, err := capture.Tables(context.Background(), s.db, func(n capture.Name) bool { return n.Schema == schema })
+	infos, err := capture.Tables(context.Background(), s.db, func(n capture.Name) bool { return n.Schema == schema }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func describeColumns(t *testing.T, columns []*docColumn) {
 	}
 	db := schema.open()
 	defer db.Close()
-	infos, err := capture.Tables(t.Context(), db, func(capture.Name) bool { return true })
+	infos, err := capture.Tables(t.Context(), db, func(capture.Name) bool { return true }, nil)
 	if err != nil || len(infos) != len(columns) {
 		t.Fatalf("%d tables of %d: %v", len(infos), len(columns), err)
 	}

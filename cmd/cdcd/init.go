@@ -32,7 +32,7 @@ func (i *initCmd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	report, err := capture.Preflight(ctx, captureSource(cfg), func(n capture.Name) bool { return i.matches(cfg, n) })
+	report, err := capture.Preflight(ctx, captureSource(cfg), func(n capture.Name) bool { return i.matches(cfg, n) }, nil)
 	if err != nil {
 		return err
 	}

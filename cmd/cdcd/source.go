@@ -175,7 +175,7 @@ func (s *source) Reader(ctx context.Context, flavor capture.Flavor, server strin
 
 // Member describes a table that came into being.
 func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, bool, error) {
-	infos, err := capture.Tables(ctx, s.db, func(x capture.Name) bool { return x == n })
+	infos, err := capture.Tables(ctx, s.db, func(x capture.Name) bool { return x == n }, nil)
 	if err != nil || len(infos) == 0 {
 		return commit.Member{}, false, err
 	}
@@ -203,7 +203,7 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 			helpers[n] = true
 		}
 		return wanted(c)(n)
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
