@@ -27,8 +27,11 @@ const (
 
 // catchUp brings the files that the index does not cover into it, by reading their key
 // columns. After a clean end there are none; after a crash, those of the newest commits;
-// with no index at all, all files.
+// with no index at all, all files. A table that is appended to has no index.
 func (t *Table) catchUp(ctx context.Context) error {
+	if t.appends() {
+		return nil
+	}
 	var missing []*dataFile
 	for _, f := range t.content.files {
 		if !t.index.Covers(f.path) {
@@ -95,7 +98,7 @@ func (t *Table) collectKeys(parts <-chan keyPart) error {
 // they read.
 func (t *Table) keyReaders(files []*dataFile) []*keyReader {
 	var fields []int // ids of the key columns
-	for _, k := range t.head.Source.Table.Key {
+	for _, k := range t.head.identifying() {
 		fields = append(fields, t.head.schema().Field(k).ID)
 	}
 	out := make([]*keyReader, len(files))

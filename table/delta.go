@@ -113,16 +113,37 @@ func (b *Builder) Add(ctx context.Context, batches []*capture.Batch) error {
 		b.overlay.Add(b.delta.added[n-1].entries)
 	}
 	b.delta.added = append(b.delta.added, added{})
-	folded, err := rowset.Fold(batches, b.t.keys)
-	if err != nil {
-		return fmt.Errorf("%s: %w", b.t.Name(), err)
-	}
-	m := newMerger(b, batches, folded)
-	before, err := b.resolve(folded, m)
+	folded, before, m, err := b.fold(batches)
 	if err != nil {
 		return err
 	}
 	return b.write(ctx, batches, folded, before, m)
+}
+
+// fold reduces changes to what they come to, and deletes the rows that they replace, which it gives
+// by the places of their keys.
+func (b *Builder) fold(batches []*capture.Batch) (*rowset.Folded, []replaced, *merger, error) {
+	switch b.t.head.Source.Table.Identity {
+	case capture.Appended:
+		f := b.appended(batches)
+		return f, make([]replaced, f.Len()), nil, nil
+	case capture.ByRow:
+		f, err := b.counted(batches)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return f, make([]replaced, f.Len()), nil, nil
+	case capture.ByDeclaredKey:
+		f, before, err := b.sequenced(batches)
+		return f, before, nil, err
+	}
+	f, err := rowset.Fold(batches, b.t.keys)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", b.t.Name(), err)
+	}
+	m := newMerger(b, batches, f)
+	before, err := b.resolve(f, m)
+	return f, before, m, err
 }
 
 // replaced is the row that a key had before, if it had one.
@@ -131,17 +152,21 @@ type replaced struct {
 	rowID int64 // negative: it gets one only when this Delta lands
 }
 
+// lookUp finds the live row of each key that has one. keys are in ascending order.
+func (b *Builder) lookUp(keys []rowset.Key, found func(i int, e keyindex.Entry)) error {
+	b.overlay.Lookup(keys, b, found)
+	err := b.t.index.Lookup(keys, b, found)
+	return errors.Join(b.err, err)
+}
+
 // resolve looks every key up and deletes the row it has.
 func (b *Builder) resolve(f *rowset.Folded, m *merger) ([]replaced, error) {
 	before := make([]replaced, f.Len())
-	found := func(i int, e keyindex.Entry) {
+	if err := b.lookUp(f.Keys, func(i int, e keyindex.Entry) {
 		before[i] = replaced{was: true, rowID: b.rowID(e)}
 		b.kill(e)
 		m.found(i, e)
-	}
-	b.overlay.Lookup(f.Keys, b, found)
-	err := b.t.index.Lookup(f.Keys, b, found)
-	if err := errors.Join(b.err, err); err != nil {
+	}); err != nil {
 		return nil, err
 	}
 	if err := m.check(f); err != nil {
@@ -214,8 +239,10 @@ func (b *Builder) write(ctx context.Context, batches []*capture.Batch, f *rowset
 	if len(places) == 0 {
 		return nil
 	}
-	if err := rowset.SortByValue(places, f.Refs, batches, b.t.keys); err != nil {
-		return err
+	if f.Copies == nil { // whole rows stay as they come
+		if err := rowset.SortByValue(places, f.Refs, batches, b.t.keys); err != nil {
+			return err
+		}
 	}
 	for _, piece := range m.pieces(places) {
 		if err := b.writePiece(ctx, batches, f, before, m, piece); err != nil {
@@ -243,7 +270,7 @@ func (b *Builder) writePiece(ctx context.Context, batches []*capture.Batch, f *r
 		return err
 	}
 	for _, p := range parts {
-		if err := b.writePartition(ctx, batches, &rowset.Folded{Keys: f.Keys, Refs: refs}, before, p); err != nil {
+		if err := b.writePartition(ctx, batches, &rowset.Folded{Keys: f.Keys, Refs: refs, Copies: f.Copies}, before, p); err != nil {
 			return err
 		}
 	}
@@ -256,6 +283,9 @@ func (b *Builder) writePartition(ctx context.Context, batches []*capture.Batch, 
 	columns, err := rowset.Take(batches, refs, b.t.mem)
 	if err != nil {
 		return err
+	}
+	if f.Copies != nil {
+		setCopies(columns, f.Copies, p.places, b.t.mem)
 	}
 	defer release(columns)
 	pieces := piecesOf(datafile.SizeOf(columns...), b.t.head.TargetFileSize(), len(refs))
@@ -306,6 +336,9 @@ func (b *Builder) writeFile(ctx context.Context, columns []arrow.Array, ids []in
 	}
 	b.own[number] = file
 	b.delta.files, b.delta.digests = append(b.delta.files, file), append(b.delta.digests, sum)
+	if b.t.appends() {
+		return nil // nobody looks its rows up
+	}
 	to := &b.delta.added[len(b.delta.added)-1]
 	if to.files = append(to.files, file.FilePath()); to.entries == nil {
 		to.entries = entries

@@ -33,6 +33,11 @@
 // programs leave instead is replaced by the next commit of ours. A table that moves to version
 // 3 keeps its files of positions until their data files are touched.
 //
+// Where the server enforces no key, a change is refused that does not go with the rows that are
+// there. Where whole rows are the key, equal rows are numbered from 0 without gaps, in the data files,
+// and there are as many of them as in the source. A table that is appended to has no index, and
+// nothing is ever deleted in it but by a TRUNCATE.
+//
 // What a change does not know of a row is as in the row before it, of the same key or of the one
 // that the row had; while a table is loaded, a row of which there is none before is left out.
 //

@@ -126,7 +126,7 @@ func (t *Table) redirect(r *replacement) error {
 		return nil
 	}
 	t.setNumber(t.content.files[r.output])
-	if mutated("noredirect") {
+	if t.appends() || mutated("noredirect") {
 		return nil
 	}
 	var rs []keyindex.Redirect

@@ -18,6 +18,8 @@ type Source struct {
 	Table      capture.Table       `json:"table"`
 	Options    capture.TypeOptions `json:"options"`
 	CommitTime bool                `json:"commit-time,omitempty"`
+	// Empty says that the rows which the source had before are not in the copy.
+	Empty bool `json:"starts-empty,omitempty"`
 }
 
 func (s Source) property() (string, error) {

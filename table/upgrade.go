@@ -59,7 +59,7 @@ func indexIdentity(h *Head) string {
 	if h.Version < versionVectors {
 		fmt.Fprintf(&b, " format %d", h.Version)
 	}
-	for _, k := range h.Source.Table.Key {
+	for _, k := range h.identifying() {
 		fmt.Fprintf(&b, " %d", h.schema().Field(k).ID)
 	}
 	return b.String()

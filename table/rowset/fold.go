@@ -19,6 +19,8 @@ type Folded struct {
 	Present []bool // false: the last change deleted the row
 	// Pending are the rows, by place, that have to be completed before they are whole.
 	Pending []Pending
+	// Copies number the rows among equal ones, where whole rows are the key; nil elsewhere.
+	Copies []int64
 }
 
 // Len is the number of keys.

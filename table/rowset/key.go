@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"cdcd/capture"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -36,13 +37,18 @@ type Encoder struct {
 	columns []int // of the record, in key order
 	words   []int // 64-bit words of each, when exact
 	exact   bool
+	copies  int // the column that numbers equal rows; negative: there is none
 	k0, k1  uint64
 	scratch []byte
 }
 
 // NewEncoder returns an encoder for records with the table's columns.
 func NewEncoder(t *capture.Table, secret Secret) *Encoder {
-	e := &Encoder{exact: true, k0: binary.LittleEndian.Uint64(secret[:]), k1: binary.LittleEndian.Uint64(secret[8:])}
+	e := &Encoder{exact: true, copies: -1, k0: binary.LittleEndian.Uint64(secret[:]), k1: binary.LittleEndian.Uint64(secret[8:])}
+	if t.Identity == capture.ByRow {
+		e.ofRows(len(t.Columns))
+		return e
+	}
 	total := 0
 	for _, i := range t.Key {
 		n := exactWords(t.Columns[i])
@@ -62,6 +68,14 @@ func NewColumnEncoder(t *capture.Table, secret Secret) *Encoder {
 		e.columns[i] = i
 	}
 	return e
+}
+
+// ofRows makes e encode whole rows.
+func (e *Encoder) ofRows(columns int) {
+	e.exact, e.copies = false, columns // in records that hold it
+	for i := range columns {
+		e.columns = append(e.columns, i)
+	}
 }
 
 // exactWords gives the words that hold every value of a column in order, or 0 where none
@@ -86,8 +100,12 @@ func exactWords(c capture.Column) int {
 // Exact reports whether keys are the values themselves, in the values' order.
 func (e *Encoder) Exact() bool { return e.exact }
 
-// Append appends the key of every row of rec.
+// Append appends the key of every row of rec. Where whole rows are encoded the last column of rec
+// has to be the number among equal ones, as in the lake.
 func (e *Encoder) Append(dst []Key, rec arrow.RecordBatch) ([]Key, error) {
+	if e.copies >= 0 {
+		return e.appendCopies(dst, rec)
+	}
 	if !e.exact {
 		return e.appendHashed(dst, rec)
 	}
@@ -173,30 +191,50 @@ func (e *Encoder) appendHashed(dst []Key, rec arrow.RecordBatch) ([]Key, error) 
 }
 
 // AppendOrdered appends bytes that order as the row's key columns do, and are equal only
-// for equal keys.
+// for equal keys. Of whole rows they have no order.
 func (e *Encoder) AppendOrdered(dst []byte, rec arrow.RecordBatch, row int) ([]byte, error) {
 	for _, c := range e.columns {
-		switch a := rec.Column(c).(type) {
-		case *array.Int32:
-			dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
-		case *array.Date32:
-			dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
-		case *array.Int64:
-			dst = binary.BigEndian.AppendUint64(dst, orderInt(a.Value(row)))
-		case *array.Timestamp:
-			dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
-		case *array.Decimal128:
-			dst = binary.BigEndian.AppendUint64(dst, orderInt(a.Value(row).HighBits()))
-			dst = binary.BigEndian.AppendUint64(dst, a.Value(row).LowBits())
-		case *array.Boolean:
-			dst = append(dst, boolByte(a.Value(row)))
-		case *array.String:
-			dst = appendEscaped(dst, a.Value(row))
-		case *array.Binary:
-			dst = appendEscaped(dst, a.ValueString(row))
-		default:
-			return nil, fmt.Errorf("key column of type %s", a.DataType())
+		a := rec.Column(c)
+		if e.copies >= 0 {
+			dst = append(dst, boolByte(a.IsValid(row)))
+			if a.IsNull(row) {
+				continue
+			}
 		}
+		var err error
+		if dst, err = appendValue(dst, a, row); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+// appendValue appends a value that is not NULL.
+func appendValue(dst []byte, a arrow.Array, row int) ([]byte, error) {
+	switch a := a.(type) {
+	case *array.Int32:
+		dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
+	case *array.Date32:
+		dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
+	case *array.Int64:
+		dst = binary.BigEndian.AppendUint64(dst, orderInt(a.Value(row)))
+	case *array.Timestamp:
+		dst = binary.BigEndian.AppendUint64(dst, orderInt(int64(a.Value(row))))
+	case *array.Decimal128:
+		dst = binary.BigEndian.AppendUint64(dst, orderInt(a.Value(row).HighBits()))
+		dst = binary.BigEndian.AppendUint64(dst, a.Value(row).LowBits())
+	case *array.Boolean:
+		dst = append(dst, boolByte(a.Value(row)))
+	case *array.String:
+		dst = appendEscaped(dst, a.Value(row))
+	case *array.Binary:
+		dst = appendEscaped(dst, a.ValueString(row))
+	case *array.Float32: // of whole rows only
+		dst = binary.BigEndian.AppendUint32(dst, math.Float32bits(a.Value(row)))
+	case *array.Float64:
+		dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(a.Value(row)))
+	default:
+		return nil, fmt.Errorf("key column of type %s", a.DataType())
 	}
 	return dst, nil
 }
