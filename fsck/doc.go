@@ -25,7 +25,8 @@
 //   - fence: fence numbers never go back along main, and none is above the fence branch's.
 //   - mark: the tag and the properties name main's newest Mark, and repeat it.
 //   - foreign: nobody else changed rows, unless an operator accepted it since.
-//   - key: in main's head at most one row a key is live. Checked on request only.
+//   - key: in main's head at most one row a key is live; without a key, one a row and number among
+//     equal ones. Checked on request only.
 //   - cut: a cut names retained snapshots that show its position.
 //
 // Files that nothing references are debris and break no rule.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"cdcd/capture"
 	"cdcd/table"
 	"cdcd/table/datafile"
 	"cdcd/table/rowset"
@@ -45,7 +46,7 @@ func (c *checked) checkKeys(ctx context.Context, cfg Config, r *reader) (err err
 		return nil
 	}
 	k := &keyCheck{r: r, live: shown}
-	if err := k.takeKey(c.meta); err != nil {
+	if err := k.takeKey(c.meta); err != nil || k.keys == nil {
 		return err
 	}
 	expected := int64(0)
@@ -98,15 +99,32 @@ func (k *keyCheck) takeKey(m *metadata) error {
 			ids[f.Name] = f.ID
 		}
 	}
-	for _, c := range source.Table.KeyColumns() {
-		id, ok := ids[c.Name]
+	for _, name := range identifying(&source.Table) {
+		id, ok := ids[name]
 		if !ok {
-			return fmt.Errorf("the schema has no key column %q", c.Name)
+			return fmt.Errorf("the schema has no key column %q", name)
 		}
 		k.fields = append(k.fields, id)
 	}
+	if len(k.fields) == 0 {
+		return nil // nothing tells its rows apart
+	}
 	k.keys = rowset.NewColumnEncoder(&source.Table, rowset.Secret{}) // nobody can aim at one that lives for a minute
 	return nil
+}
+
+// identifying names the columns that tell rows apart in the lake: the key or, without one, all of
+// the source's columns and the number among equal rows.
+func identifying(t *capture.Table) []string {
+	columns := t.KeyColumns()
+	if t.Identity == capture.ByRow {
+		columns = append(slices.Clone(t.Columns), capture.Column{Name: columnCopy})
+	}
+	var out []string
+	for _, c := range columns {
+		out = append(out, c.Name)
+	}
+	return out
 }
 
 // read takes the keys of one data file's live rows in.

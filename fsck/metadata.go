@@ -24,6 +24,8 @@ const (
 	keySource   = "cdcd.source-table"
 	keySetBack  = "cdcd.set-back"
 	keyPrefix   = "cdcd."
+
+	columnCopy = "_cdcd_copy"
 )
 
 // metadata is what the checks need of a table's metadata file.

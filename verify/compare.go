@@ -13,7 +13,8 @@ import (
 // digest is a keyed hash of a row or a key.
 type digest struct{ hi, lo uint64 }
 
-func (d digest) xor(o digest) digest { return digest{d.hi ^ o.hi, d.lo ^ o.lo} }
+// plus adds two digests. Sums do not depend on the order, and equal rows do not cancel out.
+func (d digest) plus(o digest) digest { return digest{d.hi + o.hi, d.lo + o.lo} }
 
 // hasher hashes rows of one table. Both sides use the same secret.
 type hasher struct{ k0, k1 uint64 }
@@ -62,7 +63,7 @@ func bucketOf(key digest) int { return int(key.lo % buckets) }
 func (c *checksums) add(key, row digest) {
 	b := &c.at[bucketOf(key)]
 	b.rows++
-	b.all = b.all.xor(row)
+	b.all = b.all.plus(row)
 	c.rows++
 }
 
@@ -89,7 +90,7 @@ type found struct {
 
 func (f *found) add(row digest, version int64) {
 	f.rows++
-	f.sum = f.sum.xor(row)
+	f.sum = f.sum.plus(row)
 	f.version = max(f.version, version)
 }
 
@@ -156,8 +157,10 @@ func (s suspects) list(limit int) []Key {
 			k.What = "missing in the lake"
 		case x.source.rows == 0:
 			k.What = "only in the lake"
-		case x.lake.rows > 1:
+		case x.lake.rows > 1 && x.source.rows == 1:
 			k.What = fmt.Sprintf("%d times in the lake", x.lake.rows)
+		case x.source.rows > 1: // there is no key
+			k.What = fmt.Sprintf("%d times in the lake, %d times in the source", x.lake.rows, x.source.rows)
 		}
 		out = append(out, k)
 	}

@@ -16,6 +16,8 @@
 // the position of an open view. Every difference counts there, unless the source could not be
 // locked while the view was opened; then a key has to differ unchanged at two positions.
 //
+// Where no key tells rows apart the whole row is its own key, and equal rows are counted.
+//
 // Memory is bounded: a first pass keeps one checksum a bucket of keys; only keys of buckets
 // that differ are kept one by one, up to a limit.
 package verify

@@ -188,6 +188,9 @@ func (e *exactly) at(t *take) error {
 	e.result.Position, e.result.Snapshot = t.view.At.String(), l.snapshot
 	e.result.Rounds++
 	if e.reader == nil {
+		if err := checkComparable(l.head); err != nil {
+			return err
+		}
 		return e.begin(l.head)
 	}
 	return nil

@@ -118,3 +118,17 @@ func timeText(t time.Time, digits int) []byte {
 	}
 	return out
 }
+
+// keyComparison compares a key column with its text in a way that can use the index.
+func keyComparison(c capture.Column) string {
+	name := "`" + strings.ReplaceAll(c.Name, "`", "``") + "`"
+	switch c.Type {
+	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob:
+		return name + " = UNHEX(?)"
+	case capture.TypeBit:
+		return name + " = CAST(CONV(?, 16, 10) AS UNSIGNED)"
+	case capture.TypeYear:
+		return name + " = LPAD(?, 4, '0')" // '0' is the year 2000
+	}
+	return name + " = ?"
+}

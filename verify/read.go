@@ -33,7 +33,7 @@ type visitor func(r row)
 type rowReader struct {
 	hash    hasher
 	source  table.Source
-	isKey   []bool
+	isKey   []bool // all of them, where no key tells rows apart
 	key     [][]byte
 	keyBuf  []byte
 	rowBuf  []byte
@@ -42,15 +42,24 @@ type rowReader struct {
 
 func newRowReader(h hasher, s table.Source) *rowReader {
 	r := &rowReader{hash: h, source: s, columns: s.Table.Columns, isKey: make([]bool, len(s.Table.Columns))}
-	for _, k := range s.Table.Key {
-		r.isKey[k] = true
+	for i := range r.isKey {
+		r.isKey[i] = r.keyless() || s.Table.IsKey(i)
 	}
 	return r
 }
 
+// shownBytes is how much is shown of a value of a row without a key.
+const shownBytes = 40
+
+// keyless reports that no key tells the table's rows apart: equal rows are counted.
+func (r *rowReader) keyless() bool { return len(r.source.Table.Key) == 0 }
+
 // searchable reports that a row can be found by the text of its key: a FLOAT's text is
-// not its value.
+// not its value. A row that is its own key is not searched for.
 func (r *rowReader) searchable() bool {
+	if r.keyless() {
+		return false
+	}
 	for i, c := range r.columns {
 		if r.isKey[i] && (c.Type == capture.TypeFloat || c.Type == capture.TypeDouble) {
 			return false
@@ -67,6 +76,9 @@ func (r *rowReader) value(i int, text []byte, null bool) {
 	r.rowBuf = appendValue(r.rowBuf, text, null)
 	if r.isKey[i] {
 		r.keyBuf = appendValue(r.keyBuf, text, null)
+		if r.keyless() && len(text) > shownBytes { // it is kept for messages only
+			text = text[:shownBytes]
+		}
 		r.key = append(r.key, text)
 	}
 }

@@ -165,8 +165,8 @@ func (c *comparison) run(ctx context.Context) error {
 	if h.Anew() {
 		return errors.New("the table is being loaded anew")
 	}
-	if !h.Mark.Load.Complete {
-		return errors.New("the table is still being loaded")
+	if err := checkComparable(h); err != nil {
+		return err
 	}
 	if err := c.begin(h); err != nil {
 		return err
@@ -181,6 +181,17 @@ func (c *comparison) run(ctx context.Context) error {
 		return nil
 	}
 	return c.rounds(ctx, bad)
+}
+
+// checkComparable tells why a table cannot be compared, nil where it can.
+func checkComparable(h *table.Head) error {
+	switch {
+	case !h.Mark.Load.Complete:
+		return errors.New("the table is still being loaded")
+	case h.Source.Empty:
+		return errors.New("the table began empty (tables[].load: none): the lake need not have all rows of the source")
+	}
+	return nil
 }
 
 // begin prepares for the rows of a table.
@@ -365,18 +376,4 @@ func (c *comparison) keysCondition(keys [][]string) (string, []any) {
 		b.WriteString(")")
 	}
 	return b.String(), args
-}
-
-// keyComparison compares a key column with its text in a way that can use the index.
-func keyComparison(c capture.Column) string {
-	name := "`" + strings.ReplaceAll(c.Name, "`", "``") + "`"
-	switch c.Type {
-	case capture.TypeBinary, capture.TypeVarbinary, capture.TypeBlob:
-		return name + " = UNHEX(?)"
-	case capture.TypeBit:
-		return name + " = CAST(CONV(?, 16, 10) AS UNSIGNED)"
-	case capture.TypeYear:
-		return name + " = LPAD(?, 4, '0')" // '0' is the year 2000
-	}
-	return name + " = ?"
 }

@@ -2,9 +2,11 @@ package verify
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"cdcd/capture"
+	"cdcd/table"
 	"pgregory.net/rapid"
 )
 
@@ -67,6 +69,60 @@ func TestChecksumsFindChanges(t *testing.T) {
 			t.Fatalf("buckets %v, want %d", bad, want)
 		}
 	})
+}
+
+// TestChecksumsCountEqualRows tells rows that are there twice from others that are.
+func TestChecksumsCountEqualRows(t *testing.T) {
+	h, err := newHasher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := h.sum([]byte("key"))
+	of := func(rows ...string) *checksums {
+		c := newChecksums()
+		for _, r := range rows {
+			c.add(key, h.sum([]byte(r)))
+		}
+		return c
+	}
+	two := of("a", "a", "b")
+	for name, x := range map[string]struct {
+		other *checksums
+		equal bool
+	}{
+		"another order": {of("b", "a", "a"), true},
+		"others twice":  {of("c", "c", "b"), false},
+		"one too few":   {of("a", "b"), false},
+		"one of each":   {of("a", "b", "b"), false},
+	} {
+		if bad := two.differing(x.other); (len(bad) == 0) != x.equal {
+			t.Errorf("%s: buckets %v differ", name, bad)
+		}
+	}
+}
+
+// TestRowsWithoutKey takes all values for the key, and keeps no more of them than is shown.
+func TestRowsWithoutKey(t *testing.T) {
+	h, err := newHasher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRowReader(h, table.Source{Table: capture.Table{Identity: capture.ByRow, Columns: []capture.Column{{Name: "a", Type: capture.TypeInt}, {Name: "b", Type: capture.TypeText, Charset: "utf8mb4"}}}})
+	digests := map[digest]bool{}
+	for _, text := range []string{"x", strings.Repeat("y", shownBytes+1), strings.Repeat("y", shownBytes+2)} {
+		r.begin()
+		r.value(0, nil, true)
+		r.value(1, []byte(text), false)
+		r.end(0, func(got row) {
+			digests[got.key] = true
+			if got.key != got.all || len(got.values) != 2 || len(got.values[1]) > shownBytes {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	if len(digests) != 3 || r.searchable() {
+		t.Errorf("%d keys, searchable: %v", len(digests), r.searchable())
+	}
 }
 
 func TestValuesDoNotRunTogether(t *testing.T) {
