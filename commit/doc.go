@@ -48,6 +48,10 @@
 // again, and so it is where the log had a patch of the row, which must not be applied twice, or the
 // stream passed an ALTER TABLE of its table since its window was opened. The range that is done goes into the Mark of the same commit.
 //
+// A table of which the server enforces no key is loaded before the stream is opened, in one snapshot
+// and one commit, at exactly the snapshot's position. Until then it has no row, and the loop never
+// sees it without its load being complete.
+//
 // # Cuts on demand
 //
 // [Pipeline.Hold] has the stream stand still between two transactions, and [Pipeline.CutAt] has

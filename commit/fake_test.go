@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type fakeServer struct {
 
 	histories []int // where the log was reset or set back: transactions behind have other times
 	fits      int   // rows of a chunk; 0: any number
+	whole     error // how reading a whole table ends
 
 	running, asked int // threads that are at work, and how often that was asked
 
@@ -71,7 +73,16 @@ func newFakeServer(seed uint64, mem memory.Allocator, names ...string) *fakeServ
 	return s
 }
 
+// fakeTable makes a table; one whose name begins with "log" has no key and is appended to.
 func fakeTable(name string) *capture.Table {
+	t := fakeKeyed(name)
+	if strings.HasPrefix(name, "log") {
+		t.Key, t.Identity = nil, capture.Appended
+	}
+	return t
+}
+
+func fakeKeyed(name string) *capture.Table {
 	return &capture.Table{Name: capture.Name{Schema: "shop", Table: name}, Key: []int{0}, Columns: []capture.Column{
 		{Name: "id", Type: capture.TypeBigInt},
 		{Name: "val", Type: capture.TypeVarchar, Size: 100, Charset: "utf8mb4", Nullable: true},

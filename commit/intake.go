@@ -200,13 +200,21 @@ func (l *loop) adopt(ctx context.Context) error {
 		if m == nil {
 			continue
 		}
+		if err := l.p.loadWhole(ctx, m, &l.counters); err != nil {
+			return err
+		}
+		if m.left != nil {
+			continue
+		}
 		if err := l.stream.Capture(m.capture()); err != nil {
 			return err
 		}
 		m.take(m.Source.Table)
 		l.members[n] = m
 		l.counters.look(m)
-		members = append(members, m)
+		if !m.load.complete {
+			members = append(members, m)
+		}
 	}
 	l.unloaded = append(l.unloaded, members...)
 	return nil

@@ -83,6 +83,9 @@ type Pipeline struct {
 // position, and returns nil.
 func (p *Pipeline) Run(ctx context.Context, stop <-chan struct{}) error {
 	defer close(p.ended)
+	if done, err := p.prepare(ctx, stop); done || err != nil {
+		return errors.Join(err, p.closeTables(err == nil))
+	}
 	var captures []capture.Capture
 	var witnesses []capture.Witness
 	for _, m := range p.members {

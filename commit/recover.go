@@ -116,6 +116,8 @@ func (m *member) takeSource(h *table.Head) error {
 		return fmt.Errorf("%s: %w: it is a copy of %s, not of %s", m.Lake, table.ErrOptionsChanged, was.Table.Name, m.Source.Table.Name)
 	case was.CommitTime != m.Source.CommitTime:
 		return fmt.Errorf("%s: %w: tables[].commit_timestamp was %v", m.Lake, table.ErrOptionsChanged, was.CommitTime)
+	case !sameIdentity(&was.Table, &m.Source.Table):
+		return fmt.Errorf("%s: %w: tables[].mode or tables[].key was another: load it under another name (tables[].target)", m.Lake, table.ErrOptionsChanged)
 	case was.Options.UnsignedBigintAsLong != m.Source.Options.UnsignedBigintAsLong && hasUnsignedBigint(&was.Table):
 		return fmt.Errorf("%s: %w: types.bigint_unsigned was another", m.Lake, table.ErrOptionsChanged)
 	}
@@ -123,6 +125,23 @@ func (m *member) takeSource(h *table.Head) error {
 	m.Source = was
 	m.Source.Options.ZeroDateAsNull = dates
 	return nil
+}
+
+// sameIdentity reports whether rows are still told apart as they were when the lake's table was
+// created. A key that the server enforces since is none of the lake's.
+func sameIdentity(was, now *capture.Table) bool {
+	if now.Identity == capture.ByKey && was.Identity != capture.Appended {
+		return true
+	}
+	names := func(t *capture.Table) []string {
+		var out []string
+		for _, c := range t.KeyColumns() {
+			out = append(out, c.Name)
+		}
+		return slices.Sorted(slices.Values(out))
+	}
+	declared := was.Identity == capture.ByDeclaredKey
+	return was.Identity == now.Identity && (!declared || slices.Equal(names(was), names(now)))
 }
 
 // checkShape refuses a table that was created and never begun when the source's shape has
@@ -297,6 +316,7 @@ func (p *Pipeline) openTable(ctx context.Context, m *member, h *table.Head, begi
 	}
 	if !h.Begun() {
 		e := newEpoch(p.epoch, begin)
+		m.load.complete = m.load.complete || m.Source.Empty
 		if _, err := p.committer.commitShare(ctx, e, task{member: m, load: m.load.mark()}); err != nil {
 			return err
 		}

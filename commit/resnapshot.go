@@ -139,6 +139,15 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		return err
 	}
 	l.p.cfg.Logger.Info("table is loaded anew", "table", n.String(), "source", m.name().String(), "position", h.Mark.Position.String())
+	if err := l.p.loadWhole(ctx, m, &l.counters); err != nil {
+		return err
+	}
+	if m.left != nil { // it could not be loaded
+		old.gone.Store(true)
+		delete(l.counters.content, old)
+		l.stream.Forget(m.name())
+		return nil
+	}
 	return l.replace(old, m)
 }
 
@@ -174,7 +183,9 @@ func (l *loop) replace(old, m *member) error {
 	m.take(m.Source.Table)
 	l.members[name] = m
 	l.counters.look(m)
-	l.unloaded = append(l.unloaded, m)
+	if !m.load.complete {
+		l.unloaded = append(l.unloaded, m)
+	}
 	l.publish() // who asked looks at the status next
 	return nil
 }

@@ -28,6 +28,17 @@ type Reader interface {
 	Bound(ctx context.Context, t *capture.Table, within capture.Range, rows int) (b capture.Bound, last bool, err error)
 	Read(ctx context.Context, c capture.Capture, within capture.Range, after capture.Position) (*capture.Chunk, error)
 	Running(ctx context.Context) (threads int, err error) // how many threads of the source are at work
+	// ReadWhole begins to read a whole table in a state with at least the transactions of after.
+	ReadWhole(ctx context.Context, c capture.Capture, after capture.Position) (Whole, error)
+	Close()
+}
+
+// Whole is a table under way to be read as it was at one position; a capture.Whole is one. It is
+// used by one goroutine.
+type Whole interface {
+	At() capture.Position
+	// Next gives the next rows, nil behind the last, and how many dates that are none they had.
+	Next() (b *capture.Batch, noDates int64, err error)
 	Close()
 }
 
@@ -42,7 +53,7 @@ type Source interface {
 	// Stream opens the stream behind a position. The server must have the transactions of the
 	// Witnesses, or hold them no longer.
 	Stream(start capture.Position, witnesses []capture.Witness, tables []capture.Capture) (Stream, error)
-	// Reader opens a reader of the server that the stream reads.
+	// Reader opens a reader of the server that the stream reads; "" where there is no stream yet.
 	Reader(ctx context.Context, flavor capture.Flavor, server string) (Reader, error)
 	// Member describes a source table that came into being and is wanted. ok is false when
 	// it is gone again; the error says why it cannot be replicated.

@@ -14,6 +14,9 @@ GRANT SELECT ON `shop`.* TO 'cdcd'@'%';
 -- Only where applications use XA transactions: lets a new pipeline wait for those that are
 -- prepared. Without it their XA COMMIT stops the pipeline.
 -- GRANT XA_RECOVER_ADMIN ON *.* TO 'cdcd'@'%';
+-- Only for tables without a key (tables[].key, mode: append, mode: rows): lets it lock such a table
+-- for the moment in which it opens the snapshot to load it.
+-- GRANT LOCK TABLES ON `shop`.* TO 'cdcd'@'%';
 -- Only for cdcd verify --exact: lets it stop commits for the milliseconds in which it opens its
 -- view. Without it keys that change at that very moment are looked at again.
 -- GRANT FLUSH_TABLES ON *.* TO 'cdcd'@'%';

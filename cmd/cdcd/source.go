@@ -35,6 +35,20 @@ func wanted(c config.Config) func(capture.Name) bool {
 	}
 }
 
+// wishes gives what the configuration says of how a table's rows are told apart.
+func wishes(c config.Config) func(capture.Name) capture.Wish {
+	return func(n capture.Name) capture.Wish {
+		target, ok := c.Match(n.Schema, n.Table)
+		if !ok {
+			return capture.Wish{}
+		}
+		rule := c.Tables[target.Rule]
+		return capture.Wish{
+			Key: rule.Key, Append: rule.Mode == config.ModeAppend, ByRow: rule.Mode == config.ModeRows, Empty: rule.Load == config.LoadNone,
+		}
+	}
+}
+
 // source is the pipeline's source: a server, and which of its tables are wanted.
 type source struct {
 	cfg    config.Config
@@ -52,8 +66,15 @@ func (s *source) member(info capture.TableInfo) commit.Member {
 	target, _ := s.cfg.Match(info.Name.Schema, info.Name.Table)
 	lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 	return commit.Member{
-		Source: table.Source{Table: info.Table, Options: typeOptions(s.cfg), CommitTime: target.CommitTimestamp},
+		Source: tableSource(s.cfg, info, target),
 		Lake:   lake, Location: s.lake.Location(lake), Storage: storageOf(s.cfg, target), FormatVersion: target.FormatVersion, Rows: info.Rows, RowBytes: info.RowBytes,
+	}
+}
+
+// tableSource is what the lake table of a source table is made for.
+func tableSource(c config.Config, info capture.TableInfo, target config.Target) table.Source {
+	return table.Source{
+		Table: info.Table, Options: typeOptions(c), CommitTime: target.CommitTimestamp, Empty: c.Tables[target.Rule].Load == config.LoadNone,
 	}
 }
 
@@ -170,12 +191,24 @@ func (s *source) Reader(ctx context.Context, flavor capture.Flavor, server strin
 	if err != nil {
 		return nil, err // and not a nil pointer in an interface
 	}
-	return r, nil
+	return reader{r}, nil
+}
+
+// reader is a capture.Reader as the pipeline sees it.
+type reader struct{ *capture.Reader }
+
+// ReadWhole begins to read a whole table.
+func (r reader) ReadWhole(ctx context.Context, c capture.Capture, after capture.Position) (commit.Whole, error) {
+	w, err := r.Reader.ReadWhole(ctx, c, after)
+	if err != nil {
+		return nil, err // and not a nil pointer in an interface
+	}
+	return w, nil
 }
 
 // Member describes a table that came into being.
 func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, bool, error) {
-	infos, err := capture.Tables(ctx, s.db, func(x capture.Name) bool { return x == n }, nil)
+	infos, err := capture.Tables(ctx, s.db, func(x capture.Name) bool { return x == n }, wishes(s.cfg))
 	if err != nil || len(infos) == 0 {
 		return commit.Member{}, false, err
 	}
@@ -203,7 +236,7 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 			helpers[n] = true
 		}
 		return wanted(c)(n)
-	}, nil)
+	}, wishes(c))
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +246,7 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 	}
 	for _, t := range report.Tables {
 		target, _ := c.Match(t.Name.Schema, t.Name.Table)
-		source := table.Source{Table: t.Table, Options: typeOptions(c), CommitTime: target.CommitTimestamp}
+		source := tableSource(c, t, target)
 		lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 		if err := cmp.Or(source.Check(), lake.Check()); t.Problem == nil && err != nil {
 			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name), Shape: true})

@@ -72,12 +72,28 @@ type TableRule struct {
 	Target          string   `yaml:"target"`           // template namespace.table with {schema} and {table}
 	CommitTimestamp bool     `yaml:"commit_timestamp"` // adds the column _cdcd_commit_ts
 	FormatVersion   int      `yaml:"format_version"`   // of Iceberg: 2 or 3
+	Mode            string   `yaml:"mode" oneof:"|key|append|rows"`
+	Key             []string `yaml:"key"` // columns that identify rows where no key of the server does
+	Load            string   `yaml:"load" oneof:"|all|none"`
 
 	Partition      []Transform       `yaml:"partition"`  // empty: no partitions
 	Properties     map[string]string `yaml:"properties"` // of the Iceberg table
 	Lineage        string            `yaml:"lineage" oneof:"|preserve|off"`
 	TargetFileSize Size              `yaml:"target_file_size"` // of a data file
 }
+
+// Values of [TableRule.Mode]: how the rows of a table are told apart.
+const (
+	ModeKey    = "key"    // by a key
+	ModeAppend = "append" // not at all: they never change
+	ModeRows   = "rows"   // where the table has no key, by all columns; equal rows are counted
+)
+
+// Values of [TableRule.Load].
+const (
+	LoadAll  = "all"  // rows that are there before come into the lake
+	LoadNone = "none" // they do not
+)
 
 // Values of [TableRule.Lineage].
 const (

@@ -92,7 +92,7 @@ func minimalConfig() Config {
 
 // plainRule is a rule of which all that is not given is the default.
 func plainRule(target string, include ...string) TableRule {
-	return TableRule{Include: include, Target: target, Lineage: LineagePreserve, TargetFileSize: DefaultTargetFileSize, FormatVersion: 3}
+	return TableRule{Include: include, Target: target, Lineage: LineagePreserve, TargetFileSize: DefaultTargetFileSize, FormatVersion: 3, Mode: ModeKey, Load: LoadAll}
 }
 
 // equal compares configurations without the places of their keys.
@@ -321,6 +321,10 @@ func TestEffectiveValues(t *testing.T) {
 			r.Partition, r.Lineage, r.TargetFileSize = []Transform{{"hour", 0, "t"}}, LineageOff, 1<<30
 			r.Properties = map[string]string{"a.b": "7", "c d": "1234"}
 		}},
+		{"shop.*\"", "shop.*\", mode: append, load: none", func(c *Config) {
+			c.Tables[0].Mode, c.Tables[0].Load = ModeAppend, LoadNone
+		}},
+		{"shop.*\"", "shop.*\", key: [a, b]", func(c *Config) { c.Tables[0].Key = []string{"a", "b"} }},
 		{"tables: [{include: \"shop.*\"}]", "tables:\n- &t {include: &i [a.b], exclude: *i, target: x.y}\n- *t", func(c *Config) {
 			rule := plainRule("x.y", "a.b")
 			rule.Exclude = []string{"a.b"}

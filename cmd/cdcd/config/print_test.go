@@ -35,6 +35,9 @@ tables:
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
     format_version: 3 # default
+    mode: "key" # default
+    key: [] # default
+    load: "all" # default
     partition: [] # default
     properties: {} # default
     lineage: "preserve" # default
@@ -44,6 +47,9 @@ tables:
     target: "{schema}.{table}" # default
     commit_timestamp: false # default
     format_version: 3 # default
+    mode: "key" # default
+    key: [] # default
+    load: "all" # default
     partition: ["day(a)", "bucket(4, b)"] # /etc/cdcd/conf.d/a.yaml:7
     properties: {"w": "1", "x.y": "z"} # /etc/cdcd/conf.d/a.yaml:8
     lineage: "preserve" # default

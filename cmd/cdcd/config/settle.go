@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -204,6 +205,7 @@ func (s *settler) tables() {
 		rule, key := &s.cfg.Tables[i], element("tables", i)
 		exact := s.globs(join(key, "include"), rule.Include)
 		s.globs(join(key, "exclude"), rule.Exclude)
+		s.identity(key, rule)
 		s.layout(key, rule)
 		s.formatVersion(join(key, "format_version"), rule)
 		if rule.Target == "" {
@@ -213,6 +215,22 @@ func (s *settler) tables() {
 		if err := checkTarget(rule.Target, exact); err != nil {
 			s.report(join(key, "target"), "%s", err)
 		}
+	}
+}
+
+// identity settles how the rows of a rule's tables are told apart.
+func (s *settler) identity(key string, rule *TableRule) {
+	rule.Mode, rule.Load = cmp.Or(rule.Mode, ModeKey), cmp.Or(rule.Load, LoadAll)
+	if len(rule.Key) > 0 && rule.Mode != ModeKey {
+		s.report(join(key, "key"), "has no effect, for mode is %s", rule.Mode)
+	}
+	for i, column := range rule.Key {
+		if column == "" || slices.Contains(rule.Key[:i], column) {
+			s.report(element(join(key, "key"), i), "want the names of columns, each once")
+		}
+	}
+	if rule.Load == LoadNone && rule.Mode != ModeAppend {
+		s.report(join(key, "load"), "none takes mode append: changes of rows that the lake lacks could not be followed")
 	}
 }
 
