@@ -177,3 +177,21 @@ func TestNamesAheadOfSource(t *testing.T) {
 		l.checkNamed()
 	}
 }
+
+// TestNamesComeBackAtStart has a table get the name of the only one, which has left, while no daemon
+// runs: no position is waited for, so the stream begins behind what the log says of it.
+func TestNamesComeBackAtStart(t *testing.T) {
+	l := newLab(t, 3, "a")
+	l.cfg.Renew = true
+	l.churn(5)
+	l.mustRun()
+	l.server.rename("a", capture.Dropped)
+	at := len(l.server.log)
+	l.mustRun()
+	l.checkLeft("a", table.Dropped, at)
+	l.server.rename("a", capture.Unsupported) // a new table
+	l.churn(5)
+	l.mustRun()
+	l.check()
+	l.mem.AssertSize(t, 0)
+}
