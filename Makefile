@@ -38,7 +38,7 @@ engines:
 	integration/engines/get-engines
 
 integration: servers engines ## tests on real MySQL and MariaDB, read by PyIceberg, DuckDB, Spark and Trino
-	go test -tags integration -count=1 -timeout 40m ./integration
+	go test -tags integration -count=1 -timeout 60m ./integration
 
 ROUNDS ?= 200
 crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind injected faults (SEED repeats a run)
