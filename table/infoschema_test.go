@@ -38,7 +38,7 @@ func (c infoConn) QueryContext(_ context.Context, query string, _ []driver.Named
 		name := fmt.Sprintf("t%03d", i)
 		switch {
 		case strings.Contains(query, "FROM information_schema.tables"):
-			rows = append(rows, []driver.Value{"s", name, "BASE TABLE", int64(0), int64(0)})
+			rows = append(rows, []driver.Value{"s", name, "BASE TABLE", int64(0), int64(0), "InnoDB"})
 		case strings.Contains(query, "FROM information_schema.columns"):
 			dataType, columnType, octets := d[0], d[1], d[2]
 			precision, scale, fraction, charset := d[3], d[4], d[5], d[6]
