@@ -60,11 +60,6 @@ func (p *Pipeline) openHeads(ctx context.Context) (map[*member]*table.Head, erro
 			return nil, err
 		}
 		heads[mm], mm.former = h, h.Fence
-		if h.Quarantine != nil {
-			mm.setAside(h)
-			p.putAside(mm)
-			continue
-		}
 		p.members[m.name()] = mm
 	}
 	return heads, nil
@@ -239,7 +234,7 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 	if err := p.readTimeline(ctx, heads); err != nil {
 		return err
 	}
-	if err := p.takeBranches(heads); err != nil {
+	if err := p.takeStates(heads); err != nil {
 		return err
 	}
 	begun, fresh := false, 0

@@ -226,19 +226,30 @@ func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position, epoc
 	return nil, fmt.Errorf("%s: the table does not come to rest", m.Lake)
 }
 
-// takeBranches goes on with the loads anew that were under way. Their positions are those of the
-// branches: nobody waits for main's.
-func (p *Pipeline) takeBranches(heads map[*member]*table.Head) error {
+// takeStates finds out which tables have left, and goes on with the loads anew that were under way,
+// whose positions are those of the branches. It is for heads behind the fence: what was loaded
+// before may be older than the former owner's last commit.
+func (p *Pipeline) takeStates(heads map[*member]*table.Head) error {
 	for m, h := range heads {
-		if m == p.control || m.left != nil || !h.Anew() {
+		switch {
+		case m == p.control:
 			continue
+		case h.Quarantine != nil:
+			delete(p.members, m.name())
+			m.setAside(h)
+			p.putAside(m)
+			continue
+		case h.Anew():
+			b, err := h.Branch(p.cfg.Tables)
+			if err != nil {
+				return err
+			}
+			h, heads[m], m.anew = b, b, true
+			p.cfg.Logger.Info("table is loaded anew", "table", m.Lake.String(), "position", b.Mark.Position.String())
 		}
-		b, err := h.Branch(p.cfg.Tables)
-		if err != nil {
+		if err := m.takeSource(h); err != nil {
 			return err
 		}
-		heads[m], m.Source, m.anew = b, b.Source, true
-		p.cfg.Logger.Info("table is loaded anew", "table", m.Lake.String(), "position", b.Mark.Position.String())
 	}
 	return nil
 }

@@ -178,6 +178,8 @@ func (p *Pipeline) tag(ctx context.Context, m *member, set map[int64]int64, remo
 	switch {
 	case h.Fence > p.committer.fence:
 		return fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, p.committer.fence)
+	case !h.SameShape(was):
+		return fmt.Errorf("%s: %w", m.Lake, table.ErrForeignShape)
 	case !a.Landed(h) || h.Snapshot != was.Snapshot:
 		p.cfg.Logger.Warn("tags of cuts are to be set again", "table", m.Lake.String(), "err", err)
 		return nil
