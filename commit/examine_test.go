@@ -215,7 +215,7 @@ func (r *reader) newest(name string) error {
 	if err != nil {
 		return violation{"end", err.Error()}
 	}
-	if n := r.w.brokenAt(name); n > 0 && !r.w.plan.renews {
+	if n := r.w.brokenAt(name); n > 0 && (!r.w.plan.renews || r.w.isFrozen(name)) { // where others changed it, it is not loaded anew
 		return r.asItWas(h, n)
 	}
 	end := r.w.server.end()
