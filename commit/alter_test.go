@@ -2,7 +2,6 @@ package commit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -189,27 +188,15 @@ func TestAlter(t *testing.T) {
 			defer cancel()
 			for range 4 {
 				begun := l.begun()
-				short, stop := context.WithTimeout(ctx, time.Duration(30+l.server.random(100))*time.Millisecond)
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					for short.Err() == nil {
-						l.churn(1)
-						if begun && l.server.random(8) == 0 {
-							l.server.alter(l.names[l.server.random(2)])
-						}
-						if begun && l.server.random(16) == 0 {
-							l.server.truncate(l.names[l.server.random(2)])
-						}
-						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
+				l.runShort(ctx, time.Duration(30+l.server.random(100))*time.Millisecond, func() {
+					l.churn(1)
+					if begun && l.server.random(8) == 0 {
+						l.server.alter(l.names[l.server.random(2)])
 					}
-				}()
-				err := l.run(short)
-				stop()
-				<-done
-				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
+					if begun && l.server.random(16) == 0 {
+						l.server.truncate(l.names[l.server.random(2)])
+					}
+				})
 				if !l.begun() { // where a table begins, its shape is looked at and not followed
 					continue
 				}

@@ -94,6 +94,29 @@ func (l *lab) run(ctx context.Context) error {
 	return p.Run(ctx, nil)
 }
 
+// runShort runs the pipeline until it is cut off, while something changes the source all the time.
+// Of a run that is cut off it may be the catalog's database that says so, in words of its own.
+func (l *lab) runShort(ctx context.Context, d time.Duration, change func()) {
+	l.t.Helper()
+	short, stop := context.WithTimeout(ctx, d)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for short.Err() == nil {
+			change()
+			_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
+		}
+	}()
+	err := l.run(short)
+	cutOff := short.Err() != nil
+	stop()
+	<-done
+	if err != nil && !cutOff {
+		l.t.Fatal(err)
+	}
+}
+
 func (l *lab) mustRun() {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -2,7 +2,6 @@ package commit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -71,22 +70,10 @@ func TestNamesComeBack(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 			defer cancel()
 			for range 5 {
-				short, stop := context.WithTimeout(ctx, time.Duration(20+l.server.random(100))*time.Millisecond)
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					for short.Err() == nil {
-						l.shuffleName()
-						l.churnNamed(1 + l.server.random(3))
-						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
-					}
-				}()
-				err := l.run(short)
-				stop()
-				<-done
-				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
+				l.runShort(ctx, time.Duration(20+l.server.random(100))*time.Millisecond, func() {
+					l.shuffleName()
+					l.churnNamed(1 + l.server.random(3))
+				})
 				if l.server.random(2) == 0 {
 					if err := os.RemoveAll(l.cfg.Tables.IndexDir); err != nil {
 						t.Fatal(err)

@@ -21,21 +21,9 @@ func TestLoadAndStream(t *testing.T) {
 			defer cancel()
 			// Two runs that are cut off at any moment while the source changes, one that is not.
 			for range 2 {
-				short, stop := context.WithTimeout(ctx, time.Duration(l.server.random(250))*time.Millisecond)
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					for short.Err() == nil {
-						l.churn(1)
-						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
-					}
-				}()
-				err := l.run(short)
-				stop()
-				<-done
-				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
+				l.runShort(ctx, time.Duration(l.server.random(250))*time.Millisecond, func() {
+					l.churn(1)
+				})
 				if l.server.random(2) == 0 {
 					if err := os.RemoveAll(l.cfg.Tables.IndexDir); err != nil {
 						t.Fatal(err)

@@ -92,21 +92,9 @@ func TestWholeLoad(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
 			for range 3 {
-				short, stop := context.WithTimeout(ctx, time.Duration(l.server.random(120))*time.Millisecond)
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					for short.Err() == nil {
-						l.append("log", 1)
-						_ = pause(short, time.Duration(l.server.random(8))*time.Millisecond)
-					}
-				}()
-				err := l.run(short)
-				stop()
-				<-done
-				if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
+				l.runShort(ctx, time.Duration(l.server.random(120))*time.Millisecond, func() {
+					l.append("log", 1)
+				})
 			}
 			l.mustRun()
 			l.append("log", 5)
