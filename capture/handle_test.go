@@ -293,6 +293,36 @@ func TestHeldStreamEndsBetweenTransactions(t *testing.T) {
 	}
 }
 
+// TestPartsEndWithTheirTransaction has transactions that are larger than a segment, one right
+// behind the other: the end of each is an end of a segment.
+func TestPartsEndWithTheirTransaction(t *testing.T) {
+	s := newTestStream(t, MySQL, none, appTable("orders"))
+	s.cfg.Limits.Bytes = 1
+	for n := range uint64(3) {
+		events := transactionOf(n+1, mapOf(9, "orders"), insertOf(9, 1))
+		last := len(events) - 1
+		if err := feed(s, events[:last]...); err != nil {
+			t.Fatal(err)
+		}
+		if !s.full() {
+			t.Error("a part is not handed over")
+		}
+		part := s.flush()
+		part.Release()
+		if err := feed(s, events[last]); err != nil {
+			t.Fatal(err)
+		}
+		if whole := s.full(); !part.Open || !whole {
+			t.Errorf("transaction %d: open %v, handed over to its end %v", n+1, part.Open, whole)
+		}
+		end := s.flush()
+		if end.Open || end.Transactions != 1 || !end.End.Equal(s.applied) {
+			t.Errorf("%+v", end)
+		}
+		end.Release()
+	}
+}
+
 func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
 	const latin1, utf8mb4, gbk, swe7 = 8, 45, 28, 10
 	for name, c := range map[string]struct {

@@ -86,7 +86,7 @@ type Stream struct {
 	created  []Name       // by the open transaction
 	altering *Change      // by the open transaction, of which nothing has joined the segment yet
 	ends     []Position   // that a segment is to end at
-	atEnd    bool         // the newest whole transaction reached one of them
+	atEnd    bool         // the newest whole transaction reached one of them, or was handed over in parts
 	held     atomic.Bool  // Next is to return at a transaction's end, with what there is
 	buffered int          // bytes in all buffers
 	replaced int          // losses of the connection to a replica of the same identity
@@ -307,13 +307,16 @@ func (s *Stream) endTransaction(applied []GTID) error {
 	s.touched = s.touched[:0]
 	s.segment.Created = append(s.segment.Created, s.created...)
 	s.created = s.created[:0]
-	s.sent, s.damaged, s.losses.brought = false, 0, true
+	s.damaged, s.losses.brought = 0, true
 	s.segment.Transactions++
 	before := len(s.ends)
 	if before > 0 {
 		s.ends = slices.DeleteFunc(s.ends, s.applied.Passed().Covers)
 	}
-	s.atEnd = s.atEnd || len(s.ends) < before
+	// What was handed over in parts is handed over to its end: where rows are large, the next segment
+	// ends inside of a transaction too, and whoever waits for the end of one would wait for ever.
+	s.atEnd = s.atEnd || s.sent || len(s.ends) < before
+	s.sent = false
 	if s.tx.committed.After(s.segment.Committed) {
 		s.segment.Committed = s.tx.committed
 	}
