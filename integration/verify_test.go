@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,16 +68,19 @@ func TestVerifyFindsDifferences(t *testing.T) {
 	})
 }
 
-// TestVerifyWhileChanging verifies tables of which every row changes all the time: rows that
-// do not come to rest may be listed as moving, but none as different.
+// TestVerifyWhileChanging verifies tables of which every row changes all the time, or comes and
+// goes with the same values: rows that do not come to rest may be listed as moving, but none as
+// different.
 func TestVerifyWhileChanging(t *testing.T) {
 	s := sharedServer(t, mysql97)
 	s.schema(t, "moving")
 	churnTables(t, s, "moving", 5000)
+	s.exec(t, "CREATE TABLE moving.blinking (id INT PRIMARY KEY, v VARCHAR(9))")
 	p := newPipeline(t, s, "moving.*", nil)
 	p.start()
 	p.reach()
 	c := startChurn(t, s, "moving", 5000, uint64(time.Now().UnixNano()))
+	stopBlinking := startBlinking(t, s)
 	for range 3 {
 		c.busyFor(t, 20)
 		if f := p.run("verify"); f.code != 0 && f.code != 75 {
@@ -84,8 +88,43 @@ func TestVerifyWhileChanging(t *testing.T) {
 		}
 	}
 	c.stop(t)
+	stopBlinking()
 	p.reach()
 	p.verify()
+}
+
+// startBlinking has rows of moving.blinking come and go, always with the same values, until the
+// function that it gives is called.
+func startBlinking(t *testing.T, s *server) (stop func()) {
+	t.Helper()
+	const rows = 100
+	conn, ctx := s.conn(t), t.Context()
+	end, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for random := rand.New(rand.NewPCG(1, 1)); ; {
+			select {
+			case <-end:
+				done <- nil
+				return
+			default:
+			}
+			id := random.IntN(rows)
+			if _, err := conn.ExecContext(ctx, "DELETE FROM moving.blinking WHERE id = ?", id); err != nil {
+				done <- err
+				return
+			}
+			if _, err := conn.ExecContext(ctx, "INSERT IGNORE INTO moving.blinking VALUES (?, 'same')", random.IntN(rows)); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		if err := <-done; err != nil {
+			t.Errorf("blinking: %v", err)
+		}
+	}
 }
 
 // TestCheckerSeesDamage damages the lake's files: the independent check of the format has to

@@ -118,6 +118,17 @@ func (s suspects) side(d digest, key [][]byte) *sides {
 	return x
 }
 
+// dateMissing has the table's epoch stand for when rows were last written that the lake lacks. A
+// row that is not there has no record of having been there meanwhile, and the source may show
+// the same values before and after it was.
+func (s suspects) dateMissing(epoch int64) {
+	for _, x := range s {
+		if x.lake.rows < x.source.rows {
+			x.lake.version = epoch
+		}
+	}
+}
+
 // next compares a round with the one before it. confirmed are keys that still differ though
 // neither side changed; left are those to be looked at again.
 func (s suspects) next(before suspects) (confirmed, left suspects) {

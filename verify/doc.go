@@ -9,8 +9,9 @@
 //
 // A key counts as different only if it differs in two consecutive rounds while neither side
 // changed it and the lake has everything that the source had executed. Keys that change
-// from round to round are listed as moving, never as equal. A table of format version 2 does not
-// say when a row was last written: there nothing is known to be unchanged while the table changes.
+// from round to round are listed as moving, never as equal. Of a row that the lake lacks nothing
+// says whether it was there meanwhile: it is unchanged only while its table is. A table of format
+// version 2 does not say when a row was last written: there that holds for every row.
 //
 // [Exactly] compares all tables at one position, where nothing moves: the daemon makes a cut at
 // the position of an open view. Every difference counts there, unless the source could not be

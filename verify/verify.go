@@ -283,6 +283,9 @@ func (c *comparison) rounds(ctx context.Context, bad map[int]bool) error {
 		}
 	}
 	c.conclude(confirmed, pending)
+	if c.result.Verdict == Moving {
+		c.result.Reason = "rows changed in every round: verify --exact compares at one position, where nothing moves"
+	}
 	return nil
 }
 
@@ -329,6 +332,9 @@ func (c *comparison) look(ctx context.Context, want func(key digest) bool, known
 	}
 	if len(out) >= maxSuspects {
 		return nil, fmt.Errorf("more than %d rows differ", maxSuspects)
+	}
+	if shown.snapshot == 0 { // a view at a cut does not move
+		out.dateMissing(shown.head.Mark.Epoch)
 	}
 	return out, nil
 }

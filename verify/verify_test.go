@@ -173,6 +173,38 @@ func TestSuspects(t *testing.T) {
 	}
 }
 
+// TestMissingMoves looks twice at rows of which the lake lacks some: whether they were there
+// meanwhile only the table's standing still tells.
+func TestMissingMoves(t *testing.T) {
+	row := digest{1, 1}
+	at := func(epoch int64, source, lake found) suspects {
+		s := suspects{row: {source: source, lake: lake}}
+		s.dateMissing(epoch)
+		return s
+	}
+	one, two, twoNewer, none := found{1, row, 7}, found{2, row.plus(row), 7}, found{2, row.plus(row), 8}, found{}
+	for name, c := range map[string]struct {
+		before, now suspects
+		confirmed   bool
+	}{
+		"the table stood still":            {at(5, one, none), at(5, one, none), true},
+		"the table changed":                {at(5, one, none), at(6, one, none), false},
+		"one of two, the table stood":      {at(5, two, one), at(5, two, one), true},
+		"one of two, the table changed":    {at(5, two, one), at(6, two, one), false},
+		"one too many, the table changed":  {at(5, one, two), at(6, one, two), true},
+		"one too many, which was written":  {at(5, one, two), at(6, one, twoNewer), false},
+		"only in the lake, table changed":  {at(5, none, one), at(6, none, one), true},
+		"other values, the table changed":  {at(5, one, found{1, digest{2, 2}, 7}), at(6, one, found{1, digest{2, 2}, 7}), true},
+		"other values that were written":   {at(5, one, found{1, digest{2, 2}, 7}), at(6, one, found{1, digest{2, 2}, 8}), false},
+		"missing, and the source is other": {at(5, one, none), at(5, found{1, digest{2, 2}, 7}, none), false},
+	} {
+		confirmed, left := c.now.next(c.before)
+		if (len(confirmed) == 1) != c.confirmed || len(confirmed)+len(left) != 1 {
+			t.Errorf("%s: %d confirmed, %d left", name, len(confirmed), len(left))
+		}
+	}
+}
+
 // TestKeyComparison checks the types whose text in a condition means something else than in
 // a result: the server was asked.
 func TestKeyComparison(t *testing.T) {
