@@ -9,7 +9,6 @@ import (
 
 	"cdcd/capture/binlog"
 	"cdcd/capture/statement"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // TestIdentify decides how rows are told apart, by keys of the server and by what the user wishes.
@@ -60,16 +59,7 @@ func identityPlan(t *testing.T, i Identity) *plan {
 	if table.Key, table.Identity = nil, i; i == ByDeclaredKey {
 		table.Key = []int{1, 0}
 	}
-	b, err := newRowBuffer(table, TypeOptions{}, false, memory.DefaultAllocator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.free)
-	p, err := newPlan(wire, b, testCollations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, table, wire, TypeOptions{}, false)
 }
 
 // TestRowsOfIdentities decodes changes of tables for which the server enforces no key.

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cdcd/capture/binlog"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // docTable is a table with two columns of documents, and what the log says of it.
@@ -30,16 +29,7 @@ func docTable() (*Table, *binlog.TableMap) {
 func docPlan(t testing.TB) *plan {
 	t.Helper()
 	table, wire := docTable()
-	b, err := newRowBuffer(table, TypeOptions{}, false, memory.DefaultAllocator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.free)
-	p, err := newPlan(wire, b, testCollations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, table, wire, TypeOptions{}, false)
 }
 
 const (

@@ -49,10 +49,10 @@ func image(a byte, b any, c string, d any) []byte {
 	return out
 }
 
-func testPlan(t testing.TB, o TypeOptions) *plan {
+// planOf makes a plan for rows of a table, which a server describes in wire.
+func planOf(t testing.TB, table *Table, wire *binlog.TableMap, o TypeOptions, commitTime bool) *plan {
 	t.Helper()
-	table, wire := wireTable()
-	b, err := newRowBuffer(table, o, true, memory.DefaultAllocator)
+	b, err := newRowBuffer(table, o, commitTime, memory.DefaultAllocator)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +62,12 @@ func testPlan(t testing.TB, o TypeOptions) *plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func testPlan(t testing.TB, o TypeOptions) *plan {
+	t.Helper()
+	table, wire := wireTable()
+	return planOf(t, table, wire, o, true)
 }
 
 func rowsOf(kind binlog.RowKind, images ...[]byte) binlog.Rows {
@@ -263,15 +269,7 @@ func FuzzRowImages(f *testing.F) {
 func TestNoDateInAKeyIsRefused(t *testing.T) {
 	table, wire := wireTable()
 	table.Key = []int{3}
-	b, err := newRowBuffer(table, TypeOptions{ZeroDateAsNull: true}, false, memory.DefaultAllocator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.free()
-	p, err := newPlan(wire, b, testCollations)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := planOf(t, table, wire, TypeOptions{ZeroDateAsNull: true}, false)
 	if _, err := p.append(rowsOf(binlog.RowInsert, image(1, "b", "c", []byte{0, 0, 0})), origin{}); !errors.Is(err, errNoDate) {
 		t.Errorf("got %v", err)
 	}

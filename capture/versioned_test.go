@@ -29,16 +29,7 @@ func versionedTable(declared bool) (*Table, *binlog.TableMap) {
 func versionedPlan(t testing.TB, declared bool) *plan {
 	t.Helper()
 	table, wire := versionedTable(declared)
-	b, err := newRowBuffer(table, TypeOptions{}, false, memory.DefaultAllocator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.free)
-	p, err := newPlan(wire, b, testCollations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, table, wire, TypeOptions{}, false)
 }
 
 func TestHistoryIsNoRow(t *testing.T) {

@@ -321,18 +321,8 @@ func (l *lab) checkHistory() {
 // gives the number of cuts. A cut holds each table once, and later cuts are further on.
 func (l *lab) checkCuts() int {
 	l.t.Helper()
-	cfg := l.cfg.Tables
-	cfg.Catalog = l.cat
-	h, err := table.LoadHead(context.Background(), cfg, controlName)
-	if err != nil || h == nil {
-		l.t.Fatal(err)
-	}
-	records, err := readControl(context.Background(), h)
-	if err != nil {
-		l.t.Fatal(err)
-	}
 	cuts := map[int64][]record{}
-	for _, r := range records {
+	for _, r := range l.records() {
 		if r.kind == kindCut {
 			cuts[r.number] = append(cuts[r.number], r)
 		}

@@ -90,6 +90,11 @@ func settle(ctx context.Context, cfg table.Config, a *table.Attempt, own int64) 
 // will.
 var ErrNotTaken = errors.New("the catalog does not take it")
 
+// fencedBy reports that a table is another daemon's by now.
+func fencedBy(h *table.Head, own int64) error {
+	return fmt.Errorf("%s: %w: fence %d, ours is %d", h.Name, ErrFenced, h.Fence, own)
+}
+
 // ErrOutdated reports a catalog that shows a table as it was before we last saw it.
 var ErrOutdated = errors.New("the catalog shows an older state of the table than before")
 

@@ -54,32 +54,7 @@ const quarantineSchedules = 70
 // TestQuarantineSchedules plays schedules of one fault in which a table leaves.
 func TestQuarantineSchedules(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		from, err := newLakes(1, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := newTally()
-		most := min(*schedulesFlag, quarantineSchedules)
-		for _, like := range []schedule{
-			{tables: 1, seed: 1, begun: true, breaks: true}, {tables: 1, seed: 1, breaks: true}, {tables: 2, seed: 1, begun: true, breaks: true},
-		} {
-			r, err := from.play(like)
-			if err != nil || len(r.broken) > 0 {
-				t.Fatalf("without faults: %v, %v", err, r.broken)
-			}
-			for _, s := range spread(enumerate(like, r.calls), most) {
-				c.play(t, from, s)
-			}
-		}
-		for _, b := range c.Broken {
-			t.Error(b)
-		}
-		t.Logf("%d schedules played, %d did not come to act", c.Played, c.Missed)
-		if c.Missed > c.Played {
-			t.Error("too few came to act")
-		}
-		if err := from.close(); err != nil {
-			t.Error(err)
-		}
+		playKinds(t, min(*schedulesFlag, quarantineSchedules), enumerate,
+			schedule{tables: 1, seed: 1, begun: true, breaks: true}, schedule{tables: 1, seed: 1, breaks: true}, schedule{tables: 2, seed: 1, begun: true, breaks: true})
 	})
 }

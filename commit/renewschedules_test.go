@@ -57,34 +57,12 @@ const renewSchedules = 60
 // left, and one that has not.
 func TestRenewSchedules(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		from, err := newLakes(1, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := newTally()
-		most := min(*schedulesFlag, renewSchedules)
-		for _, like := range []schedule{
-			{tables: 1, seed: 1, begun: true, renews: true},
-			{tables: 2, seed: 1, begun: true, renews: true, breaks: true},
-			{tables: 1, seed: 1, begun: true, renews: true, rewrites: true},
-		} {
-			r, err := from.play(like)
-			if err != nil || len(r.broken) > 0 {
-				t.Fatalf("without faults: %v, %v", err, r.broken)
-			}
-			for _, s := range spread(enumerate(like, r.calls), most) {
-				c.play(t, from, s)
-			}
-		}
-		for _, b := range c.Broken {
-			t.Error(b)
-		}
-		t.Logf("%d schedules played, %d did not come to act", c.Played, c.Missed)
-		if c.Missed > c.Played || c.Paths["load anew: published"] == 0 {
+		c := playKinds(t, min(*schedulesFlag, renewSchedules), enumerate,
+			schedule{tables: 1, seed: 1, begun: true, renews: true},
+			schedule{tables: 2, seed: 1, begun: true, renews: true, breaks: true},
+			schedule{tables: 1, seed: 1, begun: true, renews: true, rewrites: true})
+		if c.Paths["load anew: published"] == 0 {
 			t.Error("too few came to act")
-		}
-		if err := from.close(); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -72,7 +72,7 @@ func (p *Pipeline) land(ctx context.Context, h *table.Head, prepare func(*table.
 		case what == landed:
 			return now, nil
 		case what == fenced:
-			return nil, fmt.Errorf("%s: %w: fence %d, ours is %d", h.Name, ErrFenced, now.Fence, p.committer.fence)
+			return nil, fencedBy(now, p.committer.fence)
 		}
 		h = now
 	}

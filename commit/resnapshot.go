@@ -200,30 +200,19 @@ func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position, epoc
 	if err != nil {
 		return nil, notOffered{err}
 	}
-	for range rebaseTries {
+	return p.land(ctx, h, func(h *table.Head) (*table.Attempt, error) { // again where maintenance moves the table on
 		if h.Fence > p.committer.fence {
-			return nil, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, p.committer.fence)
+			return nil, fencedBy(h, p.committer.fence)
 		}
-		mark := table.Mark{
+		a, err := table.PrepareAnew(ctx, p.cfg.Tables, h, m.Source, table.Mark{
 			Pipeline: p.cfg.Pipeline, Timeline: p.committer.timeline, Fence: p.committer.fence, Epoch: epoch,
 			Position: at.Union(h.Mark.Position), Committed: h.Mark.Committed, Last: h.Mark.Last,
-		}
-		a, err := table.PrepareAnew(ctx, p.cfg.Tables, h, m.Source, mark)
+		})
 		if err != nil {
 			return nil, notOffered{err}
 		}
-		now, what, err := settle(ctx, p.cfg.Tables, a, p.committer.fence)
-		switch {
-		case err != nil:
-			return nil, err
-		case what == landed:
-			return now, nil
-		case what == fenced:
-			return nil, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, now.Fence, p.committer.fence)
-		}
-		h = now // maintenance has moved the table on
-	}
-	return nil, fmt.Errorf("%s: the table does not come to rest", m.Lake)
+		return a, nil
+	})
 }
 
 // takeStates finds out which tables have left, and goes on with the loads anew that were under way,

@@ -177,7 +177,7 @@ func (p *Pipeline) tag(ctx context.Context, m *member, set map[int64]int64, remo
 	}
 	switch {
 	case h.Fence > p.committer.fence:
-		return fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, p.committer.fence)
+		return fencedBy(h, p.committer.fence)
 	case !h.SameShape(was):
 		return fmt.Errorf("%s: %w", m.Lake, table.ErrForeignShape)
 	case !a.Landed(h) || h.Snapshot != was.Snapshot:

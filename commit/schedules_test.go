@@ -238,6 +238,37 @@ func (s schedule) turn(of int) int {
 	return int(h.Sum32() % uint32(of))
 }
 
+// playKinds plays schedules with one fault of each kind, at most so many of each (0: all), and fails
+// where one broke something or too few came to act.
+func playKinds(t *testing.T, most int, list func(like schedule, calls map[site]int) []schedule, kinds ...schedule) *tally {
+	t.Helper()
+	from, err := newLakes(1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newTally()
+	for _, like := range kinds {
+		r, err := from.play(like)
+		if err != nil || len(r.broken) > 0 {
+			t.Fatalf("without faults: %v, %v", err, r.broken)
+		}
+		for _, s := range spread(list(like, r.calls), most) {
+			c.play(t, from, s)
+		}
+	}
+	for _, b := range c.Broken {
+		t.Error(b)
+	}
+	t.Logf("%d schedules played, %d did not come to act", c.Played, c.Missed)
+	if c.Missed > c.Played {
+		t.Error("too few came to act")
+	}
+	if err := from.close(); err != nil {
+		t.Error(err)
+	}
+	return c
+}
+
 func (c *tally) play(t *testing.T, from lakes, s schedule) {
 	t.Helper()
 	r, err := from.play(s)

@@ -26,7 +26,7 @@ func (p *Pipeline) arrange(ctx context.Context, m *member, h *table.Head) (*tabl
 		case err != nil:
 			return nil, err
 		case what == fenced:
-			return nil, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, now.Fence, p.committer.fence)
+			return nil, fencedBy(now, p.committer.fence)
 		case what == landed:
 			p.cfg.Logger.Info("the table is kept in another way from now on", "table", m.Lake.String(),
 				"partition", strings.Join(now.Partitioning(), ", "), "before", strings.Join(before, ", "))

@@ -183,7 +183,7 @@ func (c *committer) land(ctx context.Context, m *member, d *table.Delta, mark ta
 		case landed:
 			return landed, c.advance(ctx, m, a, d, h, l)
 		case fenced:
-			return 0, fmt.Errorf("%s: %w: fence %d, ours is %d", m.Lake, ErrFenced, h.Fence, c.fence)
+			return 0, fencedBy(h, c.fence)
 		}
 		l.changes.Conflicts++
 		if what == dead {
