@@ -20,9 +20,10 @@ test: unit integration ## all tests: units, then real servers and engines (insta
 unit: ## unit tests only: a few minutes, nothing to install
 	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
 
-test-long: servers engines $(GHOST) ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions; gh-ost
-	go test -count=1 -timeout 120m -run '^Test(Random|Rewrite)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
+test-long: servers engines $(GHOST) ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions; gh-ost; each parser fuzzed for 10 minutes
+	go test -count=1 -timeout 180m -run '^Test(Random|Rewrite|Quarantine|Renew)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
 	go test -tags integration,long -count=1 -timeout 3h -run '^Test(ManyTables|WideTable|LargeBlobs|HugeTransaction|GhOst)$$' ./integration -v
+	$(MAKE) fuzz FUZZTIME=10m
 
 mutants: ## schedules of faults, and orders of maintenance, notice each rule of the protocol that is left out
 	go test -tags mutant -count=1 -run '^(TestMutants|TestMutantsOfMaintenance|TestFaultsDoc)$$' ./commit ./compaction -v
