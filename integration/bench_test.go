@@ -42,11 +42,9 @@ type figures map[string]float64
 // on as it is by default. CPU seconds are those of the process from its start to its end, user
 // and system together, so what is rewritten meanwhile is in them.
 func TestBench(t *testing.T) {
-	s := ownServer(t, mysql97, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=1G")
-	s.schema(t, "bench")
-	s.exec(t, benchTable)
+	s := benchServer(t)
 	out := figures{}
-	p := newPipeline(t, s, "bench.orders", settings{"commit.interval": "1h", "commit.max_rows": benchEpoch})
+	p := newPipeline(t, s, "bench.orders", benchSettings())
 	p.catchUp() // an empty table, loaded
 	begin := s.executed(t)
 	progress(t, "inserting %d rows", benchRows)
@@ -54,23 +52,38 @@ func TestBench(t *testing.T) {
 	inserts := phase(t, p, out, "insert", benchRows)
 	inserted := s.executed(t)
 	progress(t, "updating %d rows", benchUpdates)
+	benchPick(t, s)
 	benchUpdate(t, s)
 	updates := phase(t, p, out, "update", benchUpdates)
 	updated := s.executed(t)
 	progress(t, "updating %d rows, some of them often, and deleting %d", benchUpdates, benchDeletes)
 	benchHot(t, s)
 	hot := phase(t, p, out, "hot", benchUpdates+benchDeletes)
-	fresh := newPipeline(t, s, "bench.orders", settings{"commit.interval": "1h", "commit.max_rows": benchEpoch})
+	minimal := benchMinimal(t, s, p, out)
+	fresh := newPipeline(t, s, "bench.orders", benchSettings())
 	loads := phase(t, fresh, out, "load", benchRows-benchDeletes)
 	commits := slices.Concat(inserts.commits, updates.commits, hot.commits)
 	slices.Sort(commits)
 	out["commits"] = float64(len(commits))
 	out["commit_p50_ms"], out["commit_p99_ms"] = quantile(commits, 0.5), quantile(commits, 0.99)
-	out["peak_rss_mib"] = max(inserts.rss, updates.rss, hot.rss, loads.rss)
 	benchDecode(t, s, out, begin, inserted, updated)
 	p.must("verify", "--patience", "5m", "bench.orders") // before others write to the source: nothing follows it any more
+	keylessLoad, keyless := benchKeyless(t, s, out)
+	out["peak_rss_mib"] = max(inserts.rss, updates.rss, hot.rss, minimal.rss, loads.rss, keylessLoad.rss, keyless.rss)
 	benchCommits(t, s, out)
 	report(t, out, benchFile, marks, mostMarks)
+}
+
+// benchServer starts a server that does not wait for its disk, with the tables.
+func benchServer(t *testing.T) *server {
+	s := ownServer(t, mysql97, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=1G")
+	s.schema(t, "bench")
+	s.exec(t, benchTable)
+	return s
+}
+
+func benchSettings() settings {
+	return settings{"commit.interval": "1h", "commit.max_rows": benchEpoch}
 }
 
 const benchTable = `CREATE TABLE bench.orders (
@@ -92,9 +105,13 @@ func benchInsert(t *testing.T, s *server) {
 	}
 }
 
-// benchUpdate updates random rows in transactions of a hundred.
-func benchUpdate(t *testing.T, s *server) {
+// benchPick picks random rows to be updated.
+func benchPick(t *testing.T, s *server) {
 	s.exec(t, fmt.Sprintf("INSERT INTO bench.picked (id) SELECT id FROM bench.orders ORDER BY RAND(1) LIMIT %d", benchUpdates))
+}
+
+// benchUpdate updates the rows that were picked, in transactions of a hundred.
+func benchUpdate(t *testing.T, s *server) {
 	for from := 1; from <= benchUpdates; from += rowsPerTransaction {
 		s.exec(t, fmt.Sprintf(`UPDATE bench.picked p JOIN bench.orders o ON o.id = p.id SET o.state = 'sent', o.price = o.price + 1, o.changed = NOW(3), o.attributes = JSON_SET(o.attributes, '$.size', p.n)
 			WHERE p.n BETWEEN %d AND %d`, from, from+rowsPerTransaction-1))
