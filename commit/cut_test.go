@@ -27,22 +27,12 @@ func TestCuts(t *testing.T) {
 // TestCutsWhileRunning publishes cuts at every opportunity during one run.
 func TestCutsWhileRunning(t *testing.T) {
 	l := newLab(t, 22, "a", "b")
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- p.Run(context.Background(), stop) }()
+	p := l.start()
 	for range 40 {
 		l.churn(2)
 		_ = pause(context.Background(), 5*time.Millisecond)
 	}
-	close(stop)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	p.end(t)
 	if n := l.checkCuts(); n < 3 {
 		t.Errorf("only %d cuts", n)
 	}
@@ -87,12 +77,7 @@ func TestPositionNeverShrinks(t *testing.T) {
 	l := newLab(t, 23, "a")
 	l.churn(6)
 	l.mustRun()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	m := p.members[l.server.tables["a"].Name]
 	ahead := m.table.Head().Mark.Position
 	e := newEpoch(100, l.server.position(2))

@@ -1,7 +1,6 @@
 package commit
 
 import (
-	"context"
 	"testing"
 )
 
@@ -11,12 +10,7 @@ func TestNoTablesYet(t *testing.T) {
 	l := newLab(t, 4)
 	l.server.add(change{"elsewhere", 1, value("x")})
 	for range 2 {
-		cfg := l.cfg
-		cfg.Members = l.members()
-		p, err := Open(context.Background(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := l.opened()
 		if !p.start.Equal(l.server.end()) {
 			t.Errorf("begins at %q, the source is at %q", p.start, l.server.end())
 		}

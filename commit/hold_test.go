@@ -18,12 +18,7 @@ type running struct {
 // start runs the pipeline until it is told to stop.
 func (l *lab) start() *running {
 	l.t.Helper()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	p := l.opened()
 	r := &running{p, make(chan struct{}), make(chan error, 1)}
 	go func() { r.done <- p.Run(context.Background(), r.stop) }()
 	return r

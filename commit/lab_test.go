@@ -81,6 +81,18 @@ func (l *lab) members() []Member {
 	return out
 }
 
+// opened gives a pipeline over the lab's tables that does not run yet.
+func (l *lab) opened() *Pipeline {
+	l.t.Helper()
+	cfg := l.cfg
+	cfg.Members = l.members()
+	p, err := Open(context.Background(), cfg)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return p
+}
+
 // run runs the pipeline until it has all of the log, or ctx ends.
 func (l *lab) run(ctx context.Context) error {
 	cfg := l.cfg

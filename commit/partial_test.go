@@ -22,12 +22,7 @@ func TestLoadBesidePartialRows(t *testing.T) {
 				l.server.add(change{"a", int64(i), value([]string{"old%d", "[%d]"}[i%2], i)})
 			}
 			l.server.delay = time.Duration(seed%4) * time.Millisecond
-			cfg := l.cfg
-			cfg.Members = l.members()
-			p, err := Open(context.Background(), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := l.opened()
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -76,19 +71,9 @@ func TestLoadBesidePatches(t *testing.T) {
 					_ = pause(context.Background(), time.Millisecond)
 				}
 			}()
-			cfg := l.cfg
-			cfg.Members = l.members()
-			p, err := Open(context.Background(), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stop, ended := make(chan struct{}), make(chan error, 1)
-			go func() { ended <- p.Run(context.Background(), stop) }()
+			p := l.start()
 			<-done
-			close(stop)
-			if err := <-ended; err != nil {
-				t.Fatal(err)
-			}
+			p.end(t)
 			l.mustRun()
 			l.check()
 			l.mem.AssertSize(t, 0)
@@ -106,12 +91,7 @@ func TestKeysThatMoveWhileLoaded(t *testing.T) {
 			l.server.add(change{"a", int64(2 * i), value("old%d", i)})
 		}
 		l.server.delay = 2 * time.Millisecond
-		cfg := l.cfg
-		cfg.Members = l.members()
-		p, err := Open(context.Background(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := l.opened()
 		for i := range 10 { // from what is loaded last to what is loaded first, and back
 			l.server.add(moved("a", int64(78-4*i), int64(1+4*i)))
 			l.server.add(tagged("a", int64(1+4*i), "moved"), tagged("a", 2, fmt.Sprint(i)))
@@ -124,6 +104,7 @@ func TestKeysThatMoveWhileLoaded(t *testing.T) {
 		if h := l.head("a"); h.Mark.Load.Complete || len(h.Mark.Load.Done) > 0 {
 			t.Errorf("seed %d: the load goes on at %+v", seed, h.Mark.Load)
 		}
+		var err error
 		for range 20 {
 			if err = l.run(context.Background()); err == nil || !strings.Contains(err.Error(), "starting its load over") {
 				break

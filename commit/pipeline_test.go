@@ -100,12 +100,7 @@ func TestIdleTablesFollowWhileRunning(t *testing.T) {
 	l.server.add(change{"idle", 1, value("once")})
 	l.mustRun()
 	l.cfg.MaxLag = 20 * time.Millisecond
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, nil) }()
@@ -211,12 +206,7 @@ func TestReadersAheadOfStream(t *testing.T) {
 		for i := range 40 {
 			l.server.add(change{"a", int64(i), value("old%d", i)})
 		}
-		cfg := l.cfg
-		cfg.Members = l.members()
-		p, err := Open(context.Background(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := l.opened()
 		l.churn(60)
 		end := l.server.end()
 		p.cfg.Until = &end

@@ -167,23 +167,13 @@ func TestLeavesAtOnce(t *testing.T) {
 	l.churn(5)
 	l.mustRun()
 	l.cfg.Interval = time.Hour
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- p.Run(context.Background(), stop) }()
+	p := l.start()
 	l.server.breakNext("a")
 	l.churn(3)
 	for l.head("a").Quarantine == nil {
 		_ = pause(context.Background(), time.Millisecond)
 	}
-	close(stop)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	p.end(t)
 }
 
 // TestOnlyTableLeaves goes on where nothing is left to be replicated.

@@ -116,12 +116,7 @@ func TestTagsGo(t *testing.T) {
 	l := newLab(t, 45, "a")
 	l.churn(5)
 	l.mustRun()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	m := p.members[l.server.tables["a"].Name]
 	at := m.table.Head().Snapshot
 	if err := p.tag(context.Background(), m, map[int64]int64{901: at, 902: at}, nil); err != nil {

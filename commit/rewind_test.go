@@ -303,12 +303,7 @@ func TestAdoptBehindARewind(t *testing.T) {
 func TestRepairsAreFenced(t *testing.T) {
 	l := newLab(t, 59, "a")
 	l.busy()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	cuts := l.cutNumbers()
 	if err := l.rewind(cuts[len(cuts)-2]); err != nil {
 		t.Fatal(err)

@@ -19,12 +19,7 @@ func TestStatusOfRecovered(t *testing.T) {
 	l.mustRun()
 	l.churn(10)
 	l.mustRun()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	for _, s := range p.Status().Tables {
 		rows := s.Content.Rows - s.Content.DeletedRows
 		if want := len(l.rows(s.Source.Table, 0)); rows != int64(want) {

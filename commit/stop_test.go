@@ -15,22 +15,12 @@ func TestStop(t *testing.T) {
 	l := newLab(t, 9, "a", "b")
 	l.mustRun()
 	l.cfg.Interval = time.Hour
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- p.Run(context.Background(), stop) }()
+	p := l.start()
 	l.churn(5)
 	for want := l.server.position(len(l.server.log)); !p.Status().Delivered.Equal(want); {
 		_ = pause(context.Background(), time.Millisecond)
 	}
-	close(stop)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	p.end(t)
 	l.check()
 	l.mem.AssertSize(t, 0)
 }

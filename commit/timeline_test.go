@@ -91,12 +91,7 @@ func TestForeignRewriteWhileRunning(t *testing.T) {
 	l := newLab(t, 43, "a")
 	l.churn(10)
 	l.mustRun()
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	m := p.members[l.server.tables["a"].Name]
 	l.rewritten("a", icetable.OpReplace)
 	h := l.head("a")

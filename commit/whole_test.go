@@ -161,12 +161,7 @@ func TestWholeLoadIsStopped(t *testing.T) {
 			<-time.After(time.Millisecond)
 		}
 	}
-	cfg := l.cfg
-	cfg.Members = l.members()
-	p, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := l.opened()
 	l.append("log", 2000) // much is left to read
 	if err := p.Run(context.Background(), stop); err != nil {
 		t.Fatal(err)

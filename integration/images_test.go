@@ -144,13 +144,7 @@ func TestImages(t *testing.T) {
 			p.kill()
 		}
 		p.start()
-		eventually(t, 2*time.Minute, "the tables are loaded", func() error {
-			st, err := p.status()
-			if err == nil && st.State != "streaming" {
-				err = errors.New(st.State)
-			}
-			return err
-		})
+		p.streams()
 		c.moves.Store(true)
 		for range 2 {
 			from := c.count.Load()

@@ -95,13 +95,7 @@ func TestLoadWhileChanging(t *testing.T) {
 			startChurn(t, s, "loadchange", rows, uint64(time.Now().UnixNano())),
 		}
 		p.start()
-		eventually(t, 2*time.Minute, "the table is loaded", func() error {
-			st, err := p.status()
-			if err == nil && st.State != "streaming" {
-				err = fmt.Errorf("it is %s", st.State)
-			}
-			return err
-		})
+		p.streams()
 		for _, c := range writers {
 			t.Logf("%d transactions meanwhile", c.count.Load())
 			c.stop(t)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -147,27 +146,11 @@ func loadedUpTo(t *testing.T, uri, table string) (upTo int, complete bool) {
 // the table is not there yet.
 func newestMark(t *testing.T, uri, table string) map[string]string {
 	t.Helper()
-	namespace, name, _ := strings.Cut(table, ".")
-	resp, err := http.Get(uri + "/v1/namespaces/" + namespace + "/tables/" + name)
-	if err != nil {
-		t.Fatal(err)
+	all := marked(t, uri, table)
+	if len(all) == 0 {
+		return nil
 	}
-	defer resp.Body.Close()
-	var answer struct {
-		Metadata struct {
-			Snapshots []snapshotMark `json:"snapshots"`
-		} `json:"metadata"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		t.Fatal(err)
-	}
-	var newest snapshotMark
-	for _, s := range answer.Metadata.Snapshots {
-		if s.Summary["cdcd.position"] != "" && s.Sequence >= newest.Sequence {
-			newest = s
-		}
-	}
-	return newest.Summary
+	return all[len(all)-1].Summary
 }
 
 // readFrom gives behind which key the first chunk was read that the server's general log has, and

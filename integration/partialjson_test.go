@@ -5,7 +5,6 @@ package integration
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -201,13 +200,7 @@ func TestPartialJSON(t *testing.T) {
 	})
 	p.kill()
 	p.start()
-	eventually(t, 2*time.Minute, "the tables are loaded", func() error {
-		st, err := p.status()
-		if err == nil && st.State != "streaming" {
-			err = errors.New(st.State)
-		}
-		return err
-	})
+	p.streams()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)

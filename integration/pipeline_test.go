@@ -281,6 +281,18 @@ func (p *pipeline) reach() {
 	})
 }
 
+// streams waits until all tables are loaded, however far behind the lake is.
+func (p *pipeline) streams() {
+	p.t.Helper()
+	eventually(p.t, 2*time.Minute, "the tables are loaded", func() error {
+		st, err := p.status()
+		if err == nil && st.State != "streaming" {
+			err = fmt.Errorf("it is %s", st.State)
+		}
+		return err
+	})
+}
+
 // uri is the catalog's address. cdcd serve is started where it does not run.
 func (p *pipeline) uri() string {
 	p.t.Helper()

@@ -23,9 +23,9 @@ type snapshotMark struct {
 	Summary  map[string]string `json:"summary"`
 }
 
-// fences gives the fence numbers of the snapshots of a table, oldest first, as its metadata
-// at a REST catalog shows them. Those that only set a fence are left out.
-func fences(t testing.TB, uri, table string) []int64 {
+// marked gives the snapshots of a table that have a position, oldest first, as its metadata at a
+// REST catalog shows them; none where the table is not there yet.
+func marked(t testing.TB, uri, table string) []snapshotMark {
 	t.Helper()
 	namespace, name, _ := strings.Cut(table, ".")
 	resp, err := http.Get(uri + "/v1/namespaces/" + namespace + "/tables/" + name)
@@ -41,13 +41,17 @@ func fences(t testing.TB, uri, table string) []int64 {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		t.Fatal(err)
 	}
-	all := answer.Metadata.Snapshots
+	all := slices.DeleteFunc(answer.Metadata.Snapshots, func(s snapshotMark) bool { return s.Summary["cdcd.position"] == "" })
 	slices.SortFunc(all, func(a, b snapshotMark) int { return int(a.Sequence - b.Sequence) })
+	return all
+}
+
+// fences gives the fence numbers of the snapshots of a table, oldest first. Those that only set a
+// fence are left out.
+func fences(t testing.TB, uri, table string) []int64 {
+	t.Helper()
 	var out []int64
-	for _, s := range all {
-		if s.Summary["cdcd.position"] == "" {
-			continue
-		}
+	for _, s := range marked(t, uri, table) {
 		n, err := strconv.ParseInt(s.Summary["cdcd.fence"], 10, 64)
 		if err != nil {
 			t.Fatal(err)

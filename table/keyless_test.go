@@ -161,21 +161,8 @@ func TestRowsWithoutKeyAgainstMultiset(t *testing.T) {
 
 func (l *rewritten) keylessStep(t *rapid.T, mem memory.Allocator, model map[keylessRow]int) {
 	switch rapid.IntRange(0, 8).Draw(t, "action") {
-	case 0: // clean restart
-		if err := l.table.Close(); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
-	case 1: // crash
-		if err := l.table.Abandon(); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
-	case 2: // lost index
-		if err := errors.Join(l.table.Abandon(), os.RemoveAll(l.cfg.IndexDir)); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
+	case 0, 1, 2:
+		l.restart(t)
 	case 3:
 		l.begin(t)
 	case 4:

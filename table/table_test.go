@@ -274,24 +274,28 @@ func TestTableAgainstModel(t *testing.T) {
 	}
 }
 
+// restart ends the table in one of the ways in which a process may end, and opens it again.
+func (l *lab) restart(t *rapid.T) {
+	var err error
+	switch rapid.IntRange(0, 2).Draw(t, "end") {
+	case 0:
+		err = l.table.Close()
+	case 1: // a crash
+		err = l.table.Abandon()
+	default: // which took the index with it
+		err = errors.Join(l.table.Abandon(), os.RemoveAll(l.cfg.IndexDir))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+}
+
 // step does one thing to the table and the model.
 func (l *lab) step(t *rapid.T, mem memory.Allocator, model map[int]*modelRow) {
 	switch rapid.IntRange(0, 7).Draw(t, "action") {
-	case 0: // clean restart
-		if err := l.table.Close(); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
-	case 1: // crash
-		if err := l.table.Abandon(); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
-	case 2: // lost index
-		if err := errors.Join(l.table.Abandon(), os.RemoveAll(l.cfg.IndexDir)); err != nil {
-			t.Fatal(err)
-		}
-		l.open()
+	case 0, 1, 2:
+		l.restart(t)
 	default:
 		l.epochAgainst(t, mem, model)
 	}
