@@ -79,6 +79,7 @@ func (l *loop) stepRenewal(ctx context.Context) error {
 	if l.working || l.reading || l.next != nil || l.epoch.open || !l.epoch.empty() {
 		return nil
 	}
+	l.forget() // what is still to be forgotten is the table as it was
 	err := l.renew(ctx, l.renewals[0].table)
 	var refused notOffered
 	if err != nil && !errors.As(err, &refused) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -259,4 +260,32 @@ func TestResnapshotRefuses(t *testing.T) {
 	if l.head("a").Quarantine == nil {
 		t.Error("it is back")
 	}
+}
+
+// TestResnapshotOfIdleStream has a table leave that the committer refuses, and be loaded anew before
+// the log tells anything more. What comes behind is the new member's.
+func TestResnapshotOfIdleStream(t *testing.T) {
+	l := newLab(t, 6, "a", "b")
+	l.cfg.Quarantine, l.format = true, 2 // which has no defaults
+	l.churn(5)
+	l.mustRun()
+	r := l.start()
+	l.loaded(t, r)
+	l.server.alter("a")
+	status := func(is func(TableStatus) bool) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(r.Status().Tables, func(s TableStatus) bool { return s.Lake == shopTable("a") && is(s) })
+		}
+	}
+	await(t, "it has not left", status(func(s TableStatus) bool { return s.Quarantine != nil }))
+	if err := r.Resnapshot(context.Background(), shopTable("a")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is not loaded", status(func(s TableStatus) bool { return s.Quarantine == nil && !s.Loading }))
+	l.churn(20)
+	l.caughtUp(t, r)
+	r.end(t)
+	l.check()
+	l.checkAltered("a")
+	l.mem.AssertSize(t, 0)
 }
