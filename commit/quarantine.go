@@ -134,17 +134,19 @@ func (l *loop) part(m *member, why *table.Quarantine) {
 }
 
 // onLeft takes in that the last commit of a table has landed. Where it was the committer that
-// could not follow, the open epoch has more of the table. Nothing is written to it any more.
+// could not follow, the open epoch has more of the table, or the stream has let it go since: what
+// has landed counts. Nothing is written to it any more.
 func (l *loop) onLeft(ld landing) error {
 	m := ld.member
-	if l.members[m.name()] == m {
-		if s := l.epoch.shares[m]; s != nil {
-			l.epoch.forgo(s)
-			delete(l.epoch.shares, m)
-		}
+	if s := l.epoch.shares[m]; s != nil {
+		m.left = ld.left
+		l.epoch.forgo(s)
+		delete(l.epoch.shares, m)
 		if l.epoch.empty() {
-			l.epoch.began, l.epoch.altered = time.Time{}, false
+			l.epoch.began, l.epoch.altered, l.epoch.leaves = time.Time{}, false, false
 		}
+	}
+	if l.members[m.name()] == m {
 		l.part(m, ld.left)
 		l.forgets = append(l.forgets, m.name())
 	}

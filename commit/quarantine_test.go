@@ -274,3 +274,24 @@ func TestEveryCatalogFaultOfQuarantines(t *testing.T) {
 		}
 	}
 }
+
+// TestLeavesTwice has the stream let a table go while the committer still finds out that it cannot
+// follow what came before. It stays before that.
+func TestLeavesTwice(t *testing.T) {
+	for seed := range uint64(4) {
+		l := newLab(t, seed, "a", "b")
+		l.cfg.Quarantine, l.format = true, 2 // which has no defaults
+		l.churn(5)
+		l.mustRun()
+		l.server.alter("a")
+		n := len(l.server.log)
+		l.server.rename("a", capture.Dropped)
+		l.churnTables(5, "b")
+		l.mustRun()
+		l.mustRun()
+		l.checkQuarantined("a", n, true)
+		l.without("a")
+		l.check()
+		l.mem.AssertSize(t, 0)
+	}
+}
