@@ -13,6 +13,7 @@ import (
 	"cdcd/table/keyindex"
 	"cdcd/table/rowset"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrIncomplete reports a change that does not say all of its row, where nothing else does.
@@ -21,6 +22,9 @@ var ErrIncomplete = errors.New("a row image lacks a column, and the table has no
 // mergeRows bounds the rows that are completed at once: both what they are made of and what
 // they become is in memory.
 const mergeRows = 32 << 10
+
+// parallelPicks bounds the files that old rows are read from at the same time.
+const parallelPicks = 8
 
 // merger completes rows that changes do not know all columns of.
 type merger struct {
@@ -147,8 +151,8 @@ type oldRow struct {
 	pending int
 }
 
-// fetch reads the rows that pending ones were, file by file. The refs count the batches behind
-// m.batches, and name no row for those that have no such row.
+// fetch reads the rows that pending ones were, from several files at a time. The refs count the
+// batches behind m.batches, and name no row for those that have no such row.
 func (m *merger) fetch(ctx context.Context, pending []rowset.Pending) (old []*capture.Batch, bases []rowset.Ref, err error) {
 	bases = make([]rowset.Ref, len(pending))
 	var rows []oldRow
@@ -158,6 +162,30 @@ func (m *merger) fetch(ctx context.Context, pending []rowset.Pending) (old []*ca
 			rows = append(rows, oldRow{m.old[p.Root], i})
 		}
 	}
+	files := byFile(rows)
+	read := make([]picked, len(files))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelPicks)
+	for i, rows := range files {
+		path := m.b.t.index.Path(rows[0].File)
+		g.Go(func() (err error) {
+			read[i], err = m.pick(ctx, path, rows)
+			return err
+		})
+	}
+	err = g.Wait()
+	for i, p := range read {
+		first := int32(len(m.batches) + len(old))
+		for j, r := range p.refs {
+			bases[files[i][j].pending] = rowset.Ref{Batch: first + r.Batch, Row: r.Row}
+		}
+		old = append(old, p.batches...)
+	}
+	return old, bases, err
+}
+
+// byFile sorts rows by where they are and parts them by file.
+func byFile(rows []oldRow) (out [][]oldRow) {
 	slices.SortFunc(rows, func(a, b oldRow) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Pos, b.Pos))
 	})
@@ -166,27 +194,27 @@ func (m *merger) fetch(ctx context.Context, pending []rowset.Pending) (old []*ca
 		for n < len(rows) && rows[n].File == rows[0].File {
 			n++
 		}
-		picked, err := m.pick(ctx, rows[:n], len(m.batches)+len(old), bases)
-		old = append(old, picked...)
-		if err != nil {
-			return old, nil, err
-		}
-		rows = rows[n:]
+		out, rows = append(out, rows[:n]), rows[n:]
 	}
-	return old, bases, nil
+	return out
 }
 
-// pick reads rows of one file, and says in bases where they are: in the batches that it gives,
-// which are numbered from first on. It gives them with an error, too.
-func (m *merger) pick(ctx context.Context, rows []oldRow, first int, bases []rowset.Ref) (out []*capture.Batch, err error) {
+// picked is what was read of one file: batches, and where in them each row is.
+type picked struct {
+	batches []*capture.Batch
+	refs    []rowset.Ref
+}
+
+// pick reads rows of one file. It gives what it has with an error, too.
+func (m *merger) pick(ctx context.Context, path string, rows []oldRow) (out picked, err error) {
 	t := m.b.t
 	positions := make([]uint32, len(rows))
 	for i, r := range rows {
 		positions[i] = r.Pos
 	}
-	p, err := t.layout.Pick(ctx, t.head.store.IO(ctx), t.index.Path(rows[0].File), positions, t.mem)
+	p, err := t.layout.Pick(ctx, t.head.store.IO(ctx), path, positions, t.mem)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	for {
@@ -203,10 +231,9 @@ func (m *merger) pick(ctx context.Context, rows []oldRow, first int, bases []row
 			return out, err
 		}
 		for i := range chosen {
-			bases[rows[i].pending] = rowset.Ref{Batch: int32(first + len(out)), Row: int32(i)}
+			out.refs = append(out.refs, rowset.Ref{Batch: int32(len(out.batches)), Row: int32(i)})
 		}
-		rows = rows[len(chosen):]
-		out = append(out, b)
+		out.batches = append(out.batches, b)
 	}
 }
 
