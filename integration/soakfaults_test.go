@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +36,7 @@ func soakFaults() map[string]func(*soak) {
 		"log rotated":       func(s *soak) { s.server.exec(s.t, "FLUSH BINARY LOGS") },
 		"log purged":        (*soak).purge,
 		"catalog answers":   (*soak).loseAnswers,
+		"loaded anew":       (*soak).resnapshot,
 	}
 }
 
@@ -272,6 +274,28 @@ func (s *soak) loseAnswers() {
 	s.lossy.on.Store(false)
 }
 
+// resnapshot has a table loaded anew. Other faults may meet the load. No cut has the table before it
+// is published, so the money, which all cuts have, stays as it is.
+func (s *soak) resnapshot() {
+	s.t.Helper()
+	var tables []string
+	for name := range workloadKeys() {
+		if !slices.Contains(bankTables(), name) {
+			tables = append(tables, name)
+		}
+	}
+	slices.Sort(tables)
+	table := tables[s.random.IntN(len(tables))]
+	s.checker.loadsAnew(table)
+	eventually(s.t, 2*time.Minute, "the daemon takes the order", func() error {
+		s.supervise()
+		if f := s.now.run("resnapshot", s.workload.schema+"."+table); f.code != 0 {
+			return fmt.Errorf("exit %d: %s", f.code, f.err)
+		}
+		return nil
+	})
+}
+
 // metric reads one of the daemon's metrics; "": it is not there.
 func (p *pipeline) metric(name string) string {
 	endpoint, _ := p.cfg["http"].(map[string]any)
@@ -296,8 +320,8 @@ func (p *pipeline) metric(name string) string {
 // them, for as long as one likes.
 func TestSoakShort(t *testing.T) {
 	faults := map[string][]string{
-		mysql97:    {"kill at failpoint", "state wiped", "source killed", "zombie", "log purged"},
-		mariadb118: {"kill at failpoint", "kill in recovery", "link cut", "taken over", "source restarted"},
+		mysql97:    {"kill at failpoint", "state wiped", "source killed", "zombie", "loaded anew", "log purged"},
+		mariadb118: {"kill at failpoint", "kill in recovery", "link cut", "taken over", "source restarted", "loaded anew"},
 	}
 	for _, release := range []string{mysql97, mariadb118} {
 		t.Run(release, func(t *testing.T) {
