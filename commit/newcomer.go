@@ -11,10 +11,10 @@ import (
 // adopt takes in a table that came into being on the source. It begins where the source is
 // now: it may have been dropped and created again since the log told of it. adopt gives nil
 // for a table that is gone again or cannot be replicated; the latter is refused loudly, but
-// stops nothing: no row of it is in the lake.
+// stops nothing: no row of it is in the lake. A connection that breaks says nothing of the table.
 func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.Position) (*member, error) {
 	source, position, ok, err := p.describe(ctx, n, delivered)
-	if errors.As(err, new(notDescribed)) {
+	if errors.As(err, new(notDescribed)) || capture.Transient(err) {
 		return nil, err
 	}
 	if err == nil && ok {

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -39,5 +40,37 @@ func TestShapeChangesBeforeTheBegin(t *testing.T) {
 	}
 	l.server.tables["a"].Columns[1].Charset = "utf8mb4"
 	l.mustRun()
+	l.check()
+}
+
+// brokenSource loses the connection when it is first asked for a table.
+type brokenSource struct {
+	*fakeServer
+	asked int
+}
+
+// Member fails once.
+func (s *brokenSource) Member(ctx context.Context, n capture.Name) (Member, bool, error) {
+	if s.asked++; s.asked == 1 {
+		return Member{}, false, errBroken
+	}
+	return s.fakeServer.Member(ctx, n)
+}
+
+// TestConnectionLostAtNewTable loses the connection to the source when a table came into being: that
+// says nothing of the table. The next start has it.
+func TestConnectionLostAtNewTable(t *testing.T) {
+	l := newLab(t, 6, "a")
+	l.churn(3)
+	l.mustRun()
+	l.server.tables["b"] = fakeTable("b")
+	l.server.add(change{"b", 1, value("x")})
+	l.server.created[len(l.server.log)] = []capture.Name{{Schema: "shop", Table: "b"}}
+	l.cfg.Source = &brokenSource{fakeServer: l.server}
+	if err := l.run(t.Context()); !errors.Is(err, errBroken) {
+		t.Fatalf("got %v", err)
+	}
+	l.mustRun()
+	l.names = append(l.names, "b")
 	l.check()
 }
