@@ -26,6 +26,7 @@ func (m Member) name() capture.Name { return m.Source.Table.Name }
 // member is a member of the running pipeline.
 type member struct {
 	Member
+	asked    *table.Source // what the configuration and the source said at the start; nil: as in Member
 	table    *table.Table
 	position capture.Position // of its newest Mark
 	touched  bool             // others changed its snapshots, and no commit was begun since

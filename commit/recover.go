@@ -103,22 +103,28 @@ func (p *Pipeline) loadOrCreate(ctx context.Context, m *member) (*table.Head, er
 
 // takeSource makes the table's own record of its source the member's: it is the shape at
 // the table's position, whatever the source looks like now. What the user chose must agree
-// with it.
+// with it, but where nothing follows it: a table that has left, or the main of one that is loaded
+// anew, whose branch has a record of its own.
 func (m *member) takeSource(h *table.Head) error {
-	was := h.Source
+	if m.asked == nil {
+		asked := m.Source
+		m.asked = &asked
+	}
+	was, now := h.Source, m.asked
 	switch {
-	case was.Table.Name != m.Source.Table.Name:
-		return fmt.Errorf("%s: %w: it is a copy of %s, not of %s", m.Lake, table.ErrOptionsChanged, was.Table.Name, m.Source.Table.Name)
-	case was.CommitTime != m.Source.CommitTime:
+	case was.Table.Name != now.Table.Name:
+		return fmt.Errorf("%s: %w: it is a copy of %s, not of %s", m.Lake, table.ErrOptionsChanged, was.Table.Name, now.Table.Name)
+	case h.Quarantine != nil, h.Anew() && !h.OnBranch():
+		return nil
+	case was.CommitTime != now.CommitTime:
 		return fmt.Errorf("%s: %w: tables[].commit_timestamp was %v", m.Lake, table.ErrOptionsChanged, was.CommitTime)
-	case !sameIdentity(&was.Table, &m.Source.Table):
+	case !sameIdentity(&was.Table, &now.Table):
 		return fmt.Errorf("%s: %w: tables[].mode or tables[].key was another: load it under another name (tables[].target)", m.Lake, table.ErrOptionsChanged)
-	case was.Options.UnsignedBigintAsLong != m.Source.Options.UnsignedBigintAsLong && hasUnsignedBigint(&was.Table):
+	case was.Options.UnsignedBigintAsLong != now.Options.UnsignedBigintAsLong && hasUnsignedBigint(&was.Table):
 		return fmt.Errorf("%s: %w: types.bigint_unsigned was another", m.Lake, table.ErrOptionsChanged)
 	}
-	dates := m.Source.Options.ZeroDateAsNull // changes no type: the user's choice of today
 	m.Source = was
-	m.Source.Options.ZeroDateAsNull = dates
+	m.Source.Options.ZeroDateAsNull = now.Options.ZeroDateAsNull // changes no type: the user's choice of today
 	return nil
 }
 

@@ -300,3 +300,32 @@ func TestIdentityIsKept(t *testing.T) {
 		}
 	}
 }
+
+// TestIdentityChangesAnew loads tables anew whose rows are told apart in another way than in the
+// lake so far: one that got a key of the server, in a run that is cut off, and one that another table
+// without such a key has replaced while no daemon ran.
+func TestIdentityChangesAnew(t *testing.T) {
+	l := newLab(t, 5, "a", "b")
+	l.cfg.Renew = true
+	l.server.tables["a"].Identity = capture.ByDeclaredKey
+	for i := range int64(20) {
+		l.server.add(change{"a", i, value("v%d", i)}, change{"b", i, value("w%d", i)})
+	}
+	l.mustRun()
+	l.server.tables["a"].Identity = capture.ByKey
+	ctx, cancel := context.WithCancel(context.Background())
+	l.server.reading = cancel
+	if err := l.renew(ctx, "a", func(*table.Head) bool { return true }); !errors.Is(err, context.Canceled) || !l.head("a").Anew() {
+		t.Fatal(err)
+	}
+	l.server.reading = nil
+	l.mustRun()
+	l.check()
+	l.server.rename("a", capture.Dropped)
+	l.mustRun()
+	l.server.tables["a"].Identity = capture.ByDeclaredKey
+	l.server.rename("a", capture.Unsupported) // a new table
+	l.mustRun()
+	l.check()
+	l.mem.AssertSize(t, 0)
+}
