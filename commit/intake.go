@@ -185,6 +185,7 @@ func (l *loop) adopt(ctx context.Context) error {
 		return err
 	}
 	l.came = nil
+	l.p.epoch = l.epoch.number // what is written from here on is of it, or of one behind
 	var members []*member
 	for _, n := range names {
 		if m := l.p.aside[n]; m != nil {

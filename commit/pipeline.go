@@ -69,7 +69,7 @@ type Pipeline struct {
 	prepared  []capture.Position // where the former owner's open commits would have ended
 	counters  counters           // of the tables as they were opened
 	start     capture.Position
-	epoch     int64 // number of the next
+	epoch     int64 // number of the next, as of when the loop last wrote something beside its epochs
 	refused   []Refusal
 	status    atomic.Pointer[Status]
 	demands   chan demand

@@ -122,7 +122,8 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 	case fresh.Lake != n:
 		return notOffered{fmt.Errorf("by the configuration %s belongs to %s", old.Member.name(), fresh.Lake)}
 	}
-	h, err := l.p.fork(ctx, fresh, at, l.epoch.number)
+	l.p.epoch = l.epoch.number // all that is written of the table is of it, or of one behind
+	h, err := l.p.fork(ctx, fresh, at)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (l *loop) replace(old, m *member) error {
 
 // fork begins the branch on which a table is loaded anew, at a position at which the source's table
 // has the member's shape. What the table has is in that position too: the load shows all of it.
-func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position, epoch int64) (*table.Head, error) {
+func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position) (*table.Head, error) {
 	h, err := table.LoadHead(ctx, p.cfg.Tables, m.Lake)
 	if err == nil && (h == nil || !h.Begun()) {
 		err = fmt.Errorf("%s: there are no rows of it in the lake", m.Lake)
@@ -206,7 +207,7 @@ func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position, epoc
 			return nil, fencedBy(h, p.committer.fence)
 		}
 		a, err := table.PrepareAnew(ctx, p.cfg.Tables, h, m.Source, table.Mark{
-			Pipeline: p.cfg.Pipeline, Timeline: p.committer.timeline, Fence: p.committer.fence, Epoch: epoch,
+			Pipeline: p.cfg.Pipeline, Timeline: p.committer.timeline, Fence: p.committer.fence, Epoch: p.epoch,
 			Position: at.Union(h.Mark.Position), Committed: h.Mark.Committed, Last: h.Mark.Last,
 		})
 		if err != nil {

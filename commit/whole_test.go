@@ -329,3 +329,28 @@ func TestIdentityChangesAnew(t *testing.T) {
 	l.check()
 	l.mem.AssertSize(t, 0)
 }
+
+// TestWholeLoadIsOfItsEpoch loads a table without a key anew when the daemon has run for a while.
+// Files of earlier epochs than the table's Mark has are garbage until a snapshot names them.
+func TestWholeLoadIsOfItsEpoch(t *testing.T) {
+	l := newLab(t, 1, "a", "log")
+	l.append("log", 5)
+	r := l.start()
+	l.loaded(t, r)
+	for range 6 {
+		l.append("log", 1)
+		l.caughtUp(t, r)
+	}
+	if err := r.Resnapshot(context.Background(), nameOf("log")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is not published", func() bool { return !l.head("log").Anew() })
+	r.end(t)
+	last := int64(0)
+	for _, s := range l.head("log").History() {
+		if s.Mark.Epoch < last {
+			t.Fatalf("epoch %d behind %d", s.Mark.Epoch, last)
+		}
+		last = s.Mark.Epoch
+	}
+}
