@@ -115,9 +115,10 @@ func (l *loop) loadAgain(m *member) {
 	l.ending = cmp.Or(l.ending, fmt.Errorf("%s: a key changed in a row image without all columns while the table is loaded: starting its load over (binlog_row_image = FULL avoids it)", m.name()))
 }
 
-// joinChunks joins the chunks that the stream has caught up with.
+// joinChunks joins the chunks that the stream has caught up with. Where a table is to be loaded anew,
+// which takes an empty epoch, they wait: chunks of others could fill one after the other.
 func (l *loop) joinChunks() error {
-	if l.epoch.open || l.epoch.altered || l.draining {
+	if l.epoch.open || l.epoch.altered || l.draining || l.renewing {
 		return nil
 	}
 	for _, m := range l.members {

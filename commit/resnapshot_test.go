@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -287,5 +288,36 @@ func TestResnapshotOfIdleStream(t *testing.T) {
 	r.end(t)
 	l.check()
 	l.checkAltered("a")
+	l.mem.AssertSize(t, 0)
+}
+
+// TestResnapshotBesideLoad begins to load a table anew while another one is loaded from a source on
+// which nothing happens: it does not wait for all of that load.
+func TestResnapshotBesideLoad(t *testing.T) {
+	l := newLab(t, 3, "a", "b")
+	for i := range int64(400) {
+		l.server.add(change{"a", i % 10, value("v%d", i)}, change{"b", i, value("w%d", i)})
+	}
+	l.names = []string{"a"}
+	l.mustRun()
+	l.names, l.cfg.MaxRows = []string{"a", "b"}, 4
+	var reads atomic.Int64
+	under := make(chan struct{})
+	l.server.reading = func() {
+		if reads.Add(1) == 3 {
+			close(under)
+		}
+	}
+	r := l.start()
+	<-under
+	if err := r.Resnapshot(context.Background(), shopTable("a")); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads.Load(); n > 8 { // 100 are to be made
+		t.Errorf("it waited for %d chunks", n)
+	}
+	r.end(t)
+	l.mustRun()
+	l.check()
 	l.mem.AssertSize(t, 0)
 }
