@@ -19,6 +19,11 @@
 //
 // Where no key tells rows apart the whole row is its own key, and equal rows are counted.
 //
+// Of a table that began empty the lake need not have all rows, and the source's never change. So
+// only what the lake has too many of is different there; what it lacks is counted, and need not be
+// an error.
+//
 // Memory is bounded: a first pass keeps one checksum a bucket of keys; only keys of buckets
-// that differ are kept one by one, up to a limit.
+// that differ are kept one by one, up to a limit. A table that began empty is read
+// once more for each half million rows that the lake has.
 package verify

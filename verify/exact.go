@@ -209,12 +209,12 @@ func (e *exactly) first(ctx context.Context, t *take) {
 	if err == nil {
 		err = e.at(t)
 	}
-	bad := map[int]bool{}
+	var suspect func(key digest) bool
 	if err == nil {
-		bad, err = e.firstPass(ctx)
+		suspect, err = e.suspected(ctx)
 	}
-	if err == nil && len(bad) > 0 {
-		e.pending, err = e.look(ctx, func(key digest) bool { return bad[bucketOf(key)] }, nil)
+	if err == nil && suspect != nil {
+		e.pending, err = e.look(ctx, suspect, nil)
 		e.pending = e.pending.unequal()
 	}
 	if err != nil {

@@ -53,6 +53,7 @@ type Result struct {
 	Reason     string  `json:"reason,omitempty"`
 	SourceRows int64   `json:"source_rows"`
 	LakeRows   int64   `json:"lake_rows"`
+	NotLoaded  int64   `json:"not_loaded,omitempty"` // rows that only the source has, of a table that began empty
 	Rounds     int     `json:"rounds"`
 	Position   string  `json:"position"`              // of the lake in the last round
 	Snapshot   int64   `json:"snapshot_id,omitempty"` // that was compared, where it is one that a cut names
@@ -171,25 +172,22 @@ func (c *comparison) run(ctx context.Context) error {
 	if err := c.begin(h); err != nil {
 		return err
 	}
-	bad, err := c.firstPass(ctx)
+	suspect, err := c.suspected(ctx)
 	if err != nil {
 		return err
 	}
 	c.result.Rounds = 1
-	if len(bad) == 0 {
-		c.result.Verdict = Equal
+	if suspect == nil {
+		c.conclude(nil, nil)
 		return nil
 	}
-	return c.rounds(ctx, bad)
+	return c.rounds(ctx, suspect)
 }
 
 // checkComparable tells why a table cannot be compared, nil where it can.
 func checkComparable(h *table.Head) error {
-	switch {
-	case !h.Mark.Load.Complete:
+	if !h.Mark.Load.Complete {
 		return errors.New("the table is still being loaded")
-	case h.Source.Empty:
-		return errors.New("the table began empty (tables[].load: none): the lake need not have all rows of the source")
 	}
 	return nil
 }
@@ -213,6 +211,22 @@ func (c *comparison) head(ctx context.Context) (*table.Head, error) {
 		c.result.Position = h.Mark.Position.String()
 	}
 	return h, err
+}
+
+// suspected reads both sides whole, and tells which keys are to be looked at one by one; nil: none.
+func (c *comparison) suspected(ctx context.Context) (func(key digest) bool, error) {
+	bad, err := c.firstPass(ctx)
+	if err != nil || len(bad) == 0 {
+		return nil, err
+	}
+	if !c.oneSided() {
+		return func(key digest) bool { return bad[bucketOf(key)] }, nil
+	}
+	over, err := c.surplus(ctx, bad)
+	if err != nil || len(over) == 0 {
+		return nil, err
+	}
+	return func(key digest) bool { return over[key] > 0 }, nil
 }
 
 // firstPass reads both sides whole and gives the buckets of keys that differ.
@@ -261,11 +275,11 @@ func (c *comparison) caughtUp(ctx context.Context) (*table.Head, error) {
 	return c.head(ctx) // the table itself may have moved on since it was looked at
 }
 
-// rounds looks at the keys of the given buckets until each is known to be equal or
-// different, or keeps moving.
-func (c *comparison) rounds(ctx context.Context, bad map[int]bool) error {
+// rounds looks at the keys that are suspected until each is known to be equal or different, or
+// keeps moving.
+func (c *comparison) rounds(ctx context.Context, suspect func(key digest) bool) error {
 	confirmed := suspects{}
-	pending, err := c.look(ctx, func(key digest) bool { return bad[bucketOf(key)] }, nil)
+	pending, err := c.look(ctx, suspect, nil)
 	if err != nil {
 		return err
 	}
@@ -301,6 +315,8 @@ func (c *comparison) conclude(confirmed, pending suspects) {
 		r.Verdict = Different
 	case len(pending) > 0:
 		r.Verdict = Moving
+	case c.oneSided():
+		c.concludeOneSided()
 	default:
 		r.Verdict = Equal
 	}
@@ -311,12 +327,14 @@ func (c *comparison) conclude(confirmed, pending suspects) {
 func (c *comparison) look(ctx context.Context, want func(key digest) bool, known suspects) (suspects, error) {
 	out := suspects{}
 	for d, x := range known {
-		out[d] = &sides{key: x.key}
+		out[d] = &sides{key: x.key, oneSided: x.oneSided}
 	}
 	note := func(side func(s *sides) *found) visitor {
 		return func(r row) {
 			if want(r.key) && len(out) < maxSuspects {
-				side(out.side(r.key, r.values)).add(r.all, r.version)
+				x := out.side(r.key, r.values)
+				x.oneSided = c.oneSided()
+				side(x).add(r.all, r.version)
 			}
 		}
 	}

@@ -116,20 +116,14 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	if v.JSON {
 		return printJSON(w, verifyReport{verdict(results) == nil, exact, results})
 	}
-	width := 0
+	verdicts, tables := len(verify.Different), 0
 	for _, r := range results {
-		width = max(width, len(r.Table))
+		verdicts, tables = max(verdicts, len(r.Verdict)), max(tables, len(r.Table))
 	}
 	together := onePosition(results)
 	for _, r := range results {
-		line := fmt.Sprintf("%-9s  %-*s  %s rows in the source, %s in the lake", r.Verdict, width, r.Table, humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
-		if notCompared(r) {
-			line = fmt.Sprintf("%-9s  %-*s  not compared", r.Verdict, width, r.Table)
-		}
-		if r.Rounds > 1 {
-			line += fmt.Sprintf(", %d rounds", r.Rounds)
-		}
-		if together == "" && r.Position != "" {
+		line := fmt.Sprintf("%-*s  %-*s  %s", verdicts, r.Verdict, tables, r.Table, compared(r))
+		if r.Position != together && r.Position != "" {
 			line += ", at " + r.Position
 		}
 		fmt.Fprintln(w, line)
@@ -142,27 +136,43 @@ func (v *verifyCmd) print(w io.Writer, results []verify.Result, exact *exactRepo
 	if exact != nil {
 		fmt.Fprintln(w, exact)
 	}
-	last := summary(results)
-	if together != "" {
-		last += " at " + together
-	}
-	_, err := fmt.Fprintln(w, last)
+	_, err := fmt.Fprintln(w, summary(results, together))
 	return err
 }
 
-// notCompared reports a table that is not replicated any more.
-func notCompared(r verify.Result) bool {
-	return r.Verdict == verify.Quarantined || r.Verdict == verify.Dropped
+// compared says what was compared of a table.
+func compared(r verify.Result) string {
+	if notCompared(r) {
+		return "not compared"
+	}
+	line := fmt.Sprintf("%s rows in the source, %s in the lake", humanize.Comma(r.SourceRows), humanize.Comma(r.LakeRows))
+	if r.NotLoaded > 0 {
+		line += fmt.Sprintf(", %s not loaded", humanize.Comma(r.NotLoaded))
+	}
+	if r.Rounds > 1 {
+		line += fmt.Sprintf(", %d rounds", r.Rounds)
+	}
+	return line
 }
 
-// onePosition is the position that all tables were compared at; empty: there is none.
-func onePosition(results []verify.Result) string {
+// notCompared reports a table of which no row was looked at: it is not replicated any more, or
+// something stood in the way.
+func notCompared(r verify.Result) bool {
+	return r.Verdict == verify.Quarantined || r.Verdict == verify.Dropped || r.Verdict == verify.Unknown && r.SourceRows == 0 && r.LakeRows == 0
+}
+
+// onePosition is the position that all tables which were compared have; empty: there is none.
+func onePosition(results []verify.Result) (at string) {
 	for _, r := range results {
-		if r.Position != results[0].Position {
+		switch {
+		case notCompared(r):
+		case at != "" && r.Position != at:
 			return ""
+		default:
+			at = r.Position
 		}
 	}
-	return results[0].Position
+	return at
 }
 
 func printKeys(w io.Writer, what string, keys []verify.Key, all int) {
@@ -174,20 +184,24 @@ func printKeys(w io.Writer, what string, keys []verify.Key, all int) {
 	}
 }
 
-func summary(results []verify.Result) string {
+// summary says it of all tables. together is the position that they were compared at; "": several.
+func summary(results []verify.Result, together string) string {
 	count := map[verify.Verdict]int{}
 	for _, r := range results {
 		count[r.Verdict]++
 	}
-	if count[verify.Equal] == len(results) {
-		return fmt.Sprintf("all %d tables are equal", len(results))
+	line, at := fmt.Sprintf("all %d tables are equal", len(results)), " at "
+	if count[verify.Equal] < len(results) {
+		line, at = fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
+			count[verify.Equal], count[verify.Different], count[verify.Moving], count[verify.Unknown]), "; compared at "
 	}
-	line := fmt.Sprintf("%d tables: %d equal, %d different, %d moving, %d not compared", len(results),
-		count[verify.Equal], count[verify.Different], count[verify.Moving], count[verify.Unknown])
 	for _, v := range []verify.Verdict{verify.Quarantined, verify.Dropped} {
 		if n := count[v]; n > 0 {
 			line += fmt.Sprintf(", %d %s", n, v)
 		}
+	}
+	if together != "" {
+		line += at + together
 	}
 	return line
 }

@@ -33,14 +33,18 @@ func TestVerifyPrints(t *testing.T) {
 			"different  shop.b       2 rows in the source, 1 in the lake, 2 rounds, at a:1-5\n" +
 			"           differs: key 7: missing in the lake\n" +
 			"           differs: and 2 more\n" +
-			"unknown    shop.c       0 rows in the source, 0 in the lake\n" +
+			"unknown    shop.c       not compared\n" +
 			"           no key\n" +
 			"3 tables: 1 equal, 1 different, 0 moving, 1 not compared\n"},
 		"quarantined": {[]verify.Result{equal("shop.b", "a:1-9"), {Table: "shop.c", Verdict: verify.Quarantined, Position: "a:1-5", Reason: "before a:6: DROP TABLE"}}, nil, "" +
-			"equal      shop.b  1,234 rows in the source, 1,234 in the lake, at a:1-9\n" +
+			"equal        shop.b  1,234 rows in the source, 1,234 in the lake\n" +
 			"quarantined  shop.c  not compared, at a:1-5\n" +
 			"           before a:6: DROP TABLE\n" +
-			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 quarantined\n"},
+			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 quarantined; compared at a:1-9\n"},
+		"began empty": {[]verify.Result{{Table: "shop.log", Verdict: verify.Equal, SourceRows: 5000, LakeRows: 3000, NotLoaded: 2000, Rounds: 1, Position: "a:1-9", Reason: "it began empty"}}, nil, "" +
+			"equal      shop.log  5,000 rows in the source, 3,000 in the lake, 2,000 not loaded\n" +
+			"           it began empty\n" +
+			"all 1 tables are equal at a:1-9\n"},
 		"exact, locked": {[]verify.Result{equal("shop.b", "a:1-5")}, &exactReport{Cut: 7, LockedMS: 3.14, StoodMS: 41.5}, "" +
 			"equal      shop.b  1,234 rows in the source, 1,234 in the lake\n" +
 			"cut 7; stream held for 41.5 ms, source locked for 3.14 ms\n" +
@@ -50,10 +54,10 @@ func TestVerifyPrints(t *testing.T) {
 			"cut 7; stream held for 0.5 ms, source not locked (access denied), 2 keys moved meanwhile\n" +
 			"all 1 tables are equal at a:1-5\n"},
 		"not replicated any more": {[]verify.Result{equal("shop.b", "a:1-5"), {Table: "shop.gone", Verdict: verify.Dropped, Reason: "before a:4: DROP TABLE", Position: "a:1-3"}}, nil, "" +
-			"equal      shop.b     1,234 rows in the source, 1,234 in the lake, at a:1-5\n" +
+			"equal      shop.b     1,234 rows in the source, 1,234 in the lake\n" +
 			"dropped    shop.gone  not compared, at a:1-3\n" +
 			"           before a:4: DROP TABLE\n" +
-			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 dropped\n"},
+			"2 tables: 1 equal, 0 different, 0 moving, 0 not compared, 1 dropped; compared at a:1-5\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
