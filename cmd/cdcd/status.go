@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,13 @@ func printStatus(out io.Writer, r statusReport) error {
 	if c := r.Compaction; c != nil {
 		fmt.Fprintf(out, "rewriting %s of %s for %s, %d %%\n", count(c.Files, "file"), c.Table, c.Reason, c.Percent)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	return printTables(out, r)
+}
+
+// printTables prints a line a table, and below it what is to be said of the table.
+func printTables(out io.Writer, r statusReport) error {
+	var lines bytes.Buffer
+	w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tSMALL\tVECTORS\tDEAD ROWS\tDEBT\tSIZE")
 	for _, t := range r.Tables {
 		state := t.State
@@ -76,15 +83,24 @@ func printStatus(out io.Writer, r statusReport) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d %%\t%s\t%s\n", t.Table, state, humanize.Comma(t.Rows), humanize.Comma(t.Inserted),
 			humanize.Comma(t.Updated), humanize.Comma(t.Deleted), t.Commits, t.DataFiles, t.SmallFiles, t.DeleteFiles, t.DeletedPercent(),
 			humanize.IBytes(uint64(t.DebtBytes)), humanize.IBytes(uint64(t.Bytes)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	header, _ := lines.ReadString('\n')
+	fmt.Fprint(out, header)
+	for _, t := range r.Tables { // a line without columns would end the alignment
+		line, _ := lines.ReadString('\n')
+		fmt.Fprint(out, line)
 		if t.Quarantine != nil {
-			fmt.Fprintf(w, "\t%s\n", t.Quarantine)
+			fmt.Fprintf(out, "    %s\n", t.Quarantine)
 		}
 		if t.DebtGrowing {
-			fmt.Fprintf(w, "\tits debt grows: more files are to be rewritten than are\n")
+			fmt.Fprintln(out, "    its debt grows: more files are to be rewritten than are")
 		}
 	}
 	for _, x := range r.Refused {
-		fmt.Fprintf(w, "%s\tnot replicated: %s\n", x.Table, x.Reason)
+		fmt.Fprintf(out, "%s is not replicated: %s; the next start refuses it: change it, or exclude it (tables[].exclude)\n", x.Table, x.Reason)
 	}
-	return w.Flush()
+	return nil
 }
