@@ -7,13 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"cdcd/capture"
 	"cdcd/commit"
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// loadProgress is how far the initial loads of a process are, taken together.
+// loadProgress is how far the loads are that go on at the same time, taken together.
 type loadProgress struct {
 	Table    string // one that is being loaded
 	Rows     int64
@@ -75,8 +76,9 @@ const (
 
 // loadMeter measures the initial loads.
 type loadMeter struct {
-	samples []loadSample // of the last rateWindow, oldest first
-	logged  time.Time    // when due last held
+	samples []loadSample          // of the last rateWindow, oldest first
+	logged  time.Time             // when due last held
+	over    map[capture.Name]bool // tables that were loaded before the loads under way began
 }
 
 type loadSample struct {
@@ -87,6 +89,12 @@ type loadSample struct {
 // observe looks at a status. ok is false when nothing is being loaded.
 func (m *loadMeter) observe(s commit.Status, now time.Time) (p loadProgress, ok bool) {
 	for _, t := range s.Tables {
+		switch {
+		case t.Loading:
+			delete(m.over, t.Source)
+		case m.over[t.Source]:
+			continue
+		}
 		p.Rows += t.LoadedRows
 		switch {
 		case !t.Loading: // the estimate is of no more use
@@ -98,7 +106,10 @@ func (m *loadMeter) observe(s commit.Status, now time.Time) (p loadProgress, ok 
 		p.Estimate += max(t.LoadRows, t.LoadedRows)
 	}
 	if p.Table == "" {
-		*m = loadMeter{}
+		*m = loadMeter{over: map[capture.Name]bool{}}
+		for _, t := range s.Tables {
+			m.over[t.Source] = true
+		}
 		return p, false
 	}
 	for len(m.samples) > 1 && now.Sub(m.samples[1].at) >= rateWindow {

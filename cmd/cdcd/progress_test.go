@@ -41,6 +41,10 @@ func TestLoadMeter(t *testing.T) {
 	if _, ok := m.observe(commit.Status{Tables: loading(0).Tables[:1]}, start.Add(32*time.Second)); ok || len(m.samples) != 0 {
 		t.Error("a load is seen where all tables are loaded")
 	}
+	p, _ = m.observe(loading(300), start.Add(33*time.Second)) // b is loaded anew
+	if want := "loading shop.b  300/99,000 rows"; p.String() != want {
+		t.Errorf("of a later load %q, want %q", p, want)
+	}
 }
 
 func TestLoadProgressIsLogged(t *testing.T) {
