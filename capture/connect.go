@@ -121,7 +121,7 @@ func (s *Stream) identity() string {
 func (s *Stream) countDamage(err error) error {
 	s.damaged++
 	if s.damaged >= damagedReads {
-		return &Stop{What: "a damaged event", Err: fmt.Errorf("after %s: %w", s.applied, err), Hint: "check the server's disk; PURGE or restore its log, then load the tables anew"}
+		return &Stop{What: "a damaged event", Err: fmt.Errorf("after %s: %w", s.applied, err), Hint: "check the server's disk; PURGE or restore its log, or have all tables loaded anew: cdcd resnapshot --all"}
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (s *Stream) checkHistory(ctx context.Context) (Server, error) {
 	}
 	s.collate, s.fold = server.Collations, server.FoldNames
 	if missing := s.applied.Missing(server.Purged); missing != "" {
-		return server, fmt.Errorf("%w: purged: %s; %s", ErrPositionLost, missing, startOver)
+		return server, fmt.Errorf("%w: purged: %s; %s", ErrPositionLost, missing, loadAll)
 	}
 	held := s.furthest()
 	for deadline := time.Now().Add(visibleWithin); !server.Executed.Covers(held); {
@@ -293,7 +293,7 @@ func classifyDumpError(message string) error {
 	case has("more GTIDs than"), has("not in the master's binlog"), has("not in the primary's binlog"), has("is missing the GTID"):
 		return fmt.Errorf("%w: %s; %s", ErrHistoryLost, message, startOver)
 	case has("purged"), has("Could not find"), has("could not find"):
-		return fmt.Errorf("%w: %s; %s", ErrPositionLost, message, startOver)
+		return fmt.Errorf("%w: %s; %s", ErrPositionLost, message, loadAll)
 	}
 	return fmt.Errorf("server ended the dump: %s", message)
 }

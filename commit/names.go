@@ -24,11 +24,16 @@ func (l *loop) ask(ctx context.Context, m *member) error {
 	if err != nil && !there {
 		return fmt.Errorf("ask the source for %s: %w", m.name(), err)
 	}
-	why := *m.left
-	why.Kind = map[bool]string{true: table.Replaced, false: table.Dropped}[there]
+	why, wanted := *m.left, l.p.cfg.Renew || m.left.Kind == table.Cut
+	switch {
+	case !there:
+		why.Kind = table.Dropped
+	case why.Kind != table.Cut:
+		why.Kind = table.Replaced
+	}
 	m.left = &why
 	asked := slices.ContainsFunc(l.renewals, func(r renewal) bool { return r.table == m.Lake })
-	if there && l.p.cfg.Renew && !asked {
+	if there && wanted && !asked {
 		l.renewals = append(l.renewals, renewal{table: m.Lake})
 	}
 	return nil
@@ -44,7 +49,7 @@ func (l *loop) stays(ctx context.Context, n table.Name, refused error) error {
 		if err := l.ask(ctx, m); err != nil {
 			return err
 		}
-		if m.left.Kind == table.Replaced {
+		if m.left.OfName() && !m.left.Dropped() {
 			m.left.Reason += "; " + refused.Error()
 		}
 	}

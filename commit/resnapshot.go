@@ -86,7 +86,7 @@ func (l *loop) stepRenewal(ctx context.Context) error {
 		return err
 	}
 	if err != nil && l.renewals[0].reply == nil {
-		if capture.Transient(err) { // nobody would ask again before the next start
+		if capture.Transient(err) || errors.As(err, new(unanswered)) { // nobody would ask again before the next start
 			return err
 		}
 		if err := l.stays(ctx, l.renewals[0].table, err); err != nil {
@@ -196,11 +196,11 @@ func (l *loop) replace(old, m *member) error {
 // has the member's shape. What the table has is in that position too: the load shows all of it.
 func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position) (*table.Head, error) {
 	h, err := table.LoadHead(ctx, p.cfg.Tables, m.Lake)
-	if err == nil && (h == nil || !h.Begun()) {
-		err = fmt.Errorf("%s: there are no rows of it in the lake", m.Lake)
-	}
 	if err != nil {
-		return nil, notOffered{err}
+		return nil, notOffered{ofLake(err)}
+	}
+	if h == nil || !h.Begun() {
+		return nil, notOffered{fmt.Errorf("%s: there are no rows of it in the lake", m.Lake)}
 	}
 	return p.land(ctx, h, func(h *table.Head) (*table.Attempt, error) { // again where maintenance moves the table on
 		if h.Fence > p.committer.fence {
@@ -211,10 +211,24 @@ func (p *Pipeline) fork(ctx context.Context, m Member, at capture.Position) (*ta
 			Position: at.Union(h.Mark.Position), Committed: h.Mark.Committed, Last: h.Mark.Last,
 		})
 		if err != nil {
-			return nil, notOffered{err}
+			return nil, notOffered{ofLake(err)}
 		}
 		return a, nil
 	})
+}
+
+// unanswered is an error of the catalog or the store, which says nothing of the table.
+type unanswered struct{ error }
+
+// Unwrap gives the error.
+func (e unanswered) Unwrap() error { return e.error }
+
+// ofLake tells an error of the catalog or the store from what stands in the way of a load anew.
+func ofLake(err error) error {
+	if errors.Is(err, table.ErrUnfit) || permanent(err) {
+		return err
+	}
+	return unanswered{err}
 }
 
 // takeStates finds out which tables have left, and goes on with the loads anew that were under way,

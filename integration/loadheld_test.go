@@ -151,7 +151,8 @@ func (p *pipeline) followHeld(t *testing.T, s *server) {
 	})
 }
 
-// purgedAhead purges what a daemon lacks that is cut off. What it had is in the lake.
+// purgedAhead purges what a daemon lacks that is cut off. What it had is in the lake, until all is
+// loaded anew.
 func (p *pipeline) purgedAhead(t *testing.T, s *server, f *forwarder) {
 	t.Helper()
 	s.exec(t, "INSERT INTO held.kv (id, k, n) VALUES (20001, 'just before', 1)")
@@ -162,7 +163,7 @@ func (p *pipeline) purgedAhead(t *testing.T, s *server, f *forwarder) {
 	s.purge(t)
 	f.change(func(f *forwarder) { f.to = s.address })
 	for range 2 {
-		p.wantExit(78, "no longer holds", "the choices", "tables[].target", `"exit":78`)
+		p.wantExit(78, "no longer holds", "the choices", "cdcd resnapshot --all", `"exit":78`)
 		shown := p.must("show", "held.kv", "--limit", "0").out
 		wantWords(t, shown, "just before")
 		if strings.Contains(shown, "missed") || strings.Contains(shown, "behind it") {
@@ -171,4 +172,29 @@ func (p *pipeline) purgedAhead(t *testing.T, s *server, f *forwarder) {
 		p.launch()
 	}
 	p.wantExit(78, "no longer holds")
+	wantWords(t, p.must("resnapshot", "--all").out, "held.kv waits to be loaded anew", "1 table")
+	wantWords(t, p.must("show", "held.kv", "--limit", "0").out, "just before")
+	p.startOver()
+	wantWords(t, p.must("show", "held.kv", "--limit", "0").out, "just before", "missed", "behind it")
+	wantWords(t, p.must("resnapshot", "--all", "--wait").out, "held.kv: readers see the new rows") // by the daemon
+	p.reach()
+	p.verifyExact(t)
+}
+
+// startOver has all tables loaded anew where no daemon runs, and compares them.
+func (p *pipeline) startOver() {
+	p.t.Helper()
+	p.must("resnapshot", "--all")
+	p.start()
+	eventually(p.t, time.Minute, "all tables are back", func() error {
+		st, err := p.status()
+		for _, x := range st.Tables {
+			if x.Quarantine != nil {
+				return fmt.Errorf("%s: %s", x.Table, x.Quarantine.Reason)
+			}
+		}
+		return err
+	})
+	p.reach()
+	p.verify()
 }

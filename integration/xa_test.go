@@ -189,7 +189,8 @@ func TestPipelinesBeginBesidePreparedTransactions(t *testing.T) {
 		p.start()
 		p.reach()
 		completeXA(t, s, "COMMIT", "unseen")
-		p.wantExit(78, "XA COMMIT of a transaction that was prepared before our position", "load the tables anew")
+		p.wantExit(78, "XA COMMIT of a transaction that was prepared before our position", "cdcd resnapshot --all")
+		p.startOver()
 	})
 }
 
@@ -210,6 +211,7 @@ func TestPurgedPrepare(t *testing.T) {
 			p.launch()
 			p.wantExit(78, "the server's log no longer holds")
 			completeXA(t, s, "COMMIT", "x")
+			p.startOver()
 		})
 	}
 }

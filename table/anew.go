@@ -131,7 +131,7 @@ func PrepareAnew(ctx context.Context, cfg Config, h *Head, source Source, m Mark
 	f := h.fork()
 	e, err := anew(f, source)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", h.Name, err)
+		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrUnfit, err)
 	}
 	c, err := loadContentOf(ctx, f, f.tip())
 	if err != nil {

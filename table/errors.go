@@ -18,6 +18,8 @@ var (
 	ErrOptionsChanged = errors.New("the table was created with other options")
 	// ErrCorrupt reports metadata that breaks Iceberg's rules.
 	ErrCorrupt = errors.New("the table's metadata is damaged")
+	// ErrUnfit reports that a table cannot be loaded anew with what the source has now.
+	ErrUnfit = errors.New("it cannot be loaded anew as it is in the source now")
 	// ErrGone reports a snapshot that is needed and has expired.
 	ErrGone = errors.New("a snapshot is gone")
 	// ErrDebris reports old files that could not be removed after a commit that succeeded.

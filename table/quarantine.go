@@ -1,6 +1,7 @@
 package table
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -27,10 +28,13 @@ const (
 	Dropped = "dropped"
 	// Replaced: another table of the source has the name.
 	Replaced = "replaced"
+	// Cut: the source's log does not lead on from where the table is.
+	Cut = "cut"
 )
 
-// OfName reports that the table has left because its name came to mean another table, or none.
-func (q *Quarantine) OfName() bool { return q.Kind == Dropped || q.Kind == Replaced }
+// OfName reports that the table has left because its name came to mean another table, or none, or
+// may have: the log that would say so is lost.
+func (q *Quarantine) OfName() bool { return q.Kind == Dropped || q.Kind == Replaced || q.Kind == Cut }
 
 // Dropped reports that it is for no error that the table is not replicated any more: the source has
 // no table of its name.
@@ -56,4 +60,17 @@ func quarantineOf(props iceberg.Properties) (*Quarantine, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, keyQuarantine, err)
 	}
 	return q, nil
+}
+
+// PrepareLeave uploads a commit after which nothing follows main, whose rows and position stay.
+func PrepareLeave(ctx context.Context, cfg Config, h *Head, m Mark, q Quarantine) (*Attempt, error) {
+	c, err := loadContentOf(ctx, h, h.meta.CurrentSnapshot())
+	if err != nil {
+		return nil, err
+	}
+	a, err := assemble(h, c, &Delta{base: h.Snapshot, leaves: &q}, m, h.Version)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return a.finish(ctx, cfg.Now())
 }

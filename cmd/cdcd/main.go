@@ -24,7 +24,7 @@ type cli struct {
 	Show    showCmd       `cmd:"" help:"Print rows of a lake table."`
 	Cut     cutCmd        `cmd:"" help:"Have the running daemon publish a cut now, and print it."`
 	Compact compactCmd    `cmd:"" help:"Have the running daemon merge a table's small files and drop deleted rows from its files."`
-	Resnap  resnapshotCmd `cmd:"" name:"resnapshot" help:"Have the running daemon load a table anew, and bring it back where it is quarantined."`
+	Resnap  resnapshotCmd `cmd:"" name:"resnapshot" help:"Have the running daemon load a table anew, and bring it back where it is quarantined; or all tables, also where the log does not lead on."`
 	Status  statusCmd     `cmd:"" help:"Say what the running daemon is doing."`
 	Inspect inspectCmd    `cmd:"" help:"Say what state the protocol is in: lease, fences, positions, cuts."`
 	Fsck    fsckCmd       `cmd:"" help:"Check the lake's files and metadata against the rules of the format and of the protocol."`

@@ -28,12 +28,11 @@ func (r *rewindCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	return repair(ctx, cfg, c, func(x *repairing) error {
-		db, err := captureSource(cfg).Open(nil)
+		close, err := x.openSource(cfg)
 		if err != nil {
 			return err
 		}
-		defer db.Close()
-		x.config.Source = &source{cfg: cfg, from: captureSource(cfg), db: db, lake: x.lake, mem: x.mem, logger: x.logger.With(componentKey, componentSource)}
+		defer close()
 		done, err := commit.Rewind(ctx, x.config, r.ToCut, r.DryRun)
 		if err != nil {
 			return err
@@ -78,6 +77,16 @@ func repair(ctx context.Context, cfg config.Config, c console, action func(*repa
 	}
 	d := &daemon{cfg: cfg, logger: logger, flags: &runCmd{}, console: c}
 	return d.leased(ctx, lake, func() error { return action(x) })
+}
+
+// openSource lets an action ask the source, until close.
+func (x *repairing) openSource(cfg config.Config) (close func(), err error) {
+	db, err := captureSource(cfg).Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	x.config.Source = &source{cfg: cfg, from: captureSource(cfg), db: db, lake: x.lake, mem: x.mem, logger: x.logger.With(componentKey, componentSource)}
+	return func() { _ = db.Close() }, nil
 }
 
 // lakeMembers names a pipeline's tables in the lake, whatever state they are in.
