@@ -2,6 +2,8 @@ package capture
 
 import (
 	"cmp"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,6 +43,22 @@ func (p *preflight) checkPresent() error {
 		p.problem(Name{}, "SET GLOBAL "+variable+" = "+present+";", "%s is %q, must be %q: SELECT shows rows of the past", variable, asOf, present)
 	}
 	return err
+}
+
+// ErrPast reports a server on which SELECT shows rows that are no more.
+var ErrPast = errors.New("the server shows the past")
+
+// ShowsPresent tells of a server on which SELECT shows a system-versioned table as it was, nil where
+// it does not, or where the table keeps no history.
+func ShowsPresent(ctx context.Context, db *sql.DB, t TableInfo) error {
+	if t.RowEnd == "" {
+		return nil
+	}
+	p := &preflight{ctx: ctx, db: db}
+	if err := p.checkPresent(); err != nil || len(p.Problems) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s (%s)", ErrPast, p.Problems[0].What, p.Problems[0].Repair)
 }
 
 // checkSelect tries to read every column of every table.

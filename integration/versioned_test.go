@@ -3,8 +3,10 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // versionedChanges changes tables that keep history: rows, their keys, history itself.
@@ -60,6 +62,15 @@ func TestSystemVersioned(t *testing.T) {
 			if out := p.must("status").out; strings.Contains(out, "numbers") {
 				t.Errorf("a sequence is replicated:\n%s", out)
 			}
+			s.exec(t, "SET GLOBAL system_versioning_asof = '2020-01-01'; CREATE TABLE versioned.late (id INT PRIMARY KEY) WITH SYSTEM VERSIONING")
+			eventually(t, 30*time.Second, "a new table of which SELECT shows the past is refused", func() error {
+				st, err := p.status()
+				if err == nil && len(st.Refused) != 1 {
+					err = fmt.Errorf("refused: %+v", st.Refused)
+				}
+				return err
+			})
+			s.exec(t, "SET GLOBAL system_versioning_asof = DEFAULT")
 			s.exec(t, "ALTER TABLE versioned.p REMOVE PARTITIONING; ALTER TABLE versioned.p DROP SYSTEM VERSIONING")
 			p.wantExit(78, "this ALTER TABLE on versioned.p")
 		})

@@ -216,6 +216,9 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 	if err := cmp.Or(infos[0].Problem, m.Source.Check(), m.Storage.Check(m.Source)); err != nil {
 		return m, true, err
 	}
+	if err := capture.ShowsPresent(ctx, s.db, infos[0]); err != nil {
+		return m, true, err
+	}
 	return m, true, capture.Cascades(ctx, s.db, infos[0])
 }
 
