@@ -170,6 +170,20 @@ func (p *Pipeline) putAside(m *member) {
 	p.logAside(m)
 }
 
+// givesUp takes a table out of which others have changed the load anew. That is not stored: it is
+// seen at each start, until the load begins again.
+func (p *Pipeline) givesUp(m *member, h *table.Head, err error) bool {
+	if !p.cfg.Quarantine || !errors.Is(err, table.ErrForeignLoad) {
+		return false
+	}
+	left := *h
+	left.Quarantine = &table.Quarantine{Kind: table.Interrupted, Reason: err.Error(), Since: p.cfg.Tables.Now().UTC()}
+	delete(p.members, m.name())
+	m.setAside(&left)
+	p.putAside(m)
+	return true
+}
+
 func (p *Pipeline) logAside(m *member) {
 	if m.left.Dropped() {
 		p.cfg.Logger.Warn("the source has dropped a table: its rows stay as they are", "table", m.Lake.String(), "source", m.name().String(), "gtid", m.left.GTID, "by", m.left.Reason)

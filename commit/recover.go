@@ -285,7 +285,7 @@ func (p *Pipeline) readPositions(ctx context.Context, heads map[*member]*table.H
 		if m.left != nil {
 			continue
 		}
-		if err := p.openTable(ctx, m, h, now); err != nil {
+		if err := p.openTable(ctx, m, h, now); err != nil && !p.givesUp(m, h, err) {
 			return err
 		}
 	}

@@ -246,6 +246,9 @@ func (p *Pipeline) takeStates(heads map[*member]*table.Head) error {
 			continue
 		case h.Anew():
 			b, err := h.Branch(p.cfg.Tables)
+			if p.givesUp(m, h, err) {
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"cdcd/table"
+	"github.com/apache/iceberg-go"
+	icetable "github.com/apache/iceberg-go/table"
 )
 
 func shopTable(name string) table.Name { return table.Name{Namespace: "shop", Table: name} }
@@ -183,6 +186,59 @@ func (l *lab) renewAtLast(name string) {
 		}
 	}
 	l.t.Fatal("faults without end")
+}
+
+// appendedToLoad puts a snapshot of another program on the branch on which a table is loaded anew.
+func (l *lab) appendedToLoad(name string) {
+	l.t.Helper()
+	loaded, err := l.cat.LoadTable(context.Background(), icetable.Identifier{"shop", name})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	meta := loaded.Metadata()
+	tip, first, rows := meta.SnapshotByName("cdcd_load"), meta.NextRowID(), int64(0)
+	id := tip.SnapshotID ^ (meta.LastSequenceNumber() + 1)
+	l.foreign(name, icetable.NewAddSnapshotUpdate(&icetable.Snapshot{
+		SnapshotID: id, ParentSnapshotID: &tip.SnapshotID, SequenceNumber: meta.LastSequenceNumber() + 1, TimestampMs: time.Now().UnixMilli(),
+		ManifestList: tip.ManifestList, SchemaID: tip.SchemaID, FirstRowID: &first, AddedRows: &rows,
+		Summary: &icetable.Summary{Operation: icetable.OpAppend, Properties: iceberg.Properties{}},
+	}), icetable.NewSetSnapshotRefUpdate("cdcd_load", id, icetable.BranchRef, math.MaxInt64, 0, 0))
+}
+
+// TestLoadThatOthersChange has another program append to the branch of a load. The others go on, and
+// the load begins again when somebody asks for it.
+func TestLoadThatOthersChange(t *testing.T) {
+	l := newLab(t, 8, "a", "b")
+	l.churn(30)
+	l.mustRun()
+	before := l.head("a").Snapshot
+	ctx, cancel := context.WithCancel(context.Background())
+	l.server.reading = cancel
+	always := func(*table.Head) bool { return true }
+	if err := l.renew(ctx, "a", always); !errors.Is(err, context.Canceled) || !l.head("a").Anew() {
+		t.Fatal(err)
+	}
+	l.server.reading = nil
+	l.appendedToLoad("a")
+	if err := l.run(context.Background()); !errors.Is(err, table.ErrForeignLoad) {
+		t.Fatalf("got %v", err)
+	}
+	l.cfg.Quarantine = true
+	l.churn(5)
+	for range 2 {
+		l.mustRun()
+		if h := l.head("a"); h.Snapshot != before || !h.Anew() {
+			t.Fatalf("main went from %d to %d", before, h.Snapshot)
+		}
+	}
+	if err := l.renew(context.Background(), "a", always); err != nil {
+		t.Fatal(err)
+	}
+	l.mustRun()
+	l.check()
+	l.checkHistory()
+	l.checkCuts()
+	l.mem.AssertSize(t, 0)
 }
 
 // TestLeavesWhileLoadedAnew has a table leave once more while it is loaded anew. Main stays, and the

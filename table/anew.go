@@ -92,7 +92,7 @@ func schemaOf(meta icetable.Metadata, id int) *iceberg.Schema {
 func (h *Head) readBranch(s *icetable.Snapshot, props iceberg.Properties) error {
 	h.branch, h.Snapshot = refLoad, s.SnapshotID
 	if s.SchemaID == nil || schemaOf(h.meta, *s.SchemaID) == nil {
-		return fmt.Errorf("%w: the branch %s has no schema", ErrCorrupt, refLoad)
+		return fmt.Errorf("%w: it has no schema", ErrCorrupt)
 	}
 	h.Schema = *s.SchemaID
 	var err error
@@ -101,10 +101,15 @@ func (h *Head) readBranch(s *icetable.Snapshot, props iceberg.Properties) error 
 	}
 	newest := h.newestMarked()
 	if newest == nil {
-		return fmt.Errorf("%w: the branch %s", ErrForeignRows, refLoad)
+		return ErrForeignRows
 	}
 	h.Mark, _, err = markOf(newest)
 	return err
+}
+
+// foreignLoad tells what to do about a load that is not as it was left.
+func (h *Head) foreignLoad(err error) error {
+	return fmt.Errorf("%s: %w: %w; to begin it again (with on_table_error: quarantine): cdcd resnapshot %s", h.Name, ErrForeignLoad, err, h.Name)
 }
 
 // newestMarked gives the newest snapshot with a Mark, nil where others have done more than rewrite

@@ -80,7 +80,11 @@ func loadChecked(ctx context.Context, h *Head) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if was, is := before.live(), c.live(); was != is {
+	was, is := before.live(), c.live()
+	if was != is && h.OnBranch() {
+		return nil, h.foreignLoad(fmt.Errorf("%w: a rewrite of %d rows left %d", ErrForeignRows, was, is))
+	}
+	if was != is {
 		return nil, fmt.Errorf("%s: %w: a rewrite of %d rows left %d; to have it looked at and repaired: cdcd adopt %s", h.Name, ErrForeignRows, was, is, h.Name)
 	}
 	return c, nil

@@ -12,6 +12,9 @@ var (
 	ErrRolledBack = errors.New("the table was rolled back: its recorded position is not in the history of main")
 	// ErrForeignRows reports a snapshot that somebody else wrote and that changes rows.
 	ErrForeignRows = errors.New("another writer changed the table's rows")
+	// ErrForeignLoad reports that the branch on which a table is loaded anew is not as it was left.
+	// Main is in order.
+	ErrForeignLoad = errors.New("another writer changed the branch " + refLoad + ", on which the table is loaded anew")
 	// ErrForeignShape reports a schema or partition spec that we did not make.
 	ErrForeignShape = errors.New("another writer changed the table's schema, partitioning or delete files")
 	// ErrOptionsChanged reports a configuration that no longer fits an existing table.

@@ -114,7 +114,9 @@ func newHeadOn(n Name, t *icetable.Table, cfg Config, branch string) (*Head, err
 		return nil, err
 	}
 	if s := meta.SnapshotByName(refLoad); err == nil && branch != "" && s != nil { // of a main that is in order
-		err = h.readBranch(s, props)
+		if err = h.readBranch(s, props); err != nil {
+			return nil, h.foreignLoad(err)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n, err)

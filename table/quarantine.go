@@ -22,7 +22,7 @@ type Quarantine struct {
 const (
 	// Unsupported: something in the log, or a value, that the table cannot follow.
 	Unsupported = "unsupported"
-	// Interrupted: a load anew that a rewind has ended.
+	// Interrupted: a load anew that a rewind has ended, or that others have changed.
 	Interrupted = "interrupted"
 	// Dropped: no table of the source has the name any more.
 	Dropped = "dropped"
