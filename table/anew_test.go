@@ -192,10 +192,10 @@ func TestLoadAnewRefuses(t *testing.T) {
 	}
 }
 
-// TestRewindEndsLoads has a table go to another timeline while it is loaded anew: back to before, or
-// nowhere, and then it leaves.
+// TestRewindEndsLoads has a table go to another timeline while it is loaded anew: back to before, or to
+// what main is, or nowhere, and then it leaves.
 func TestRewindEndsLoads(t *testing.T) {
-	for _, back := range []bool{true, false} {
+	for _, to := range []string{"before", "main", "nowhere"} {
 		dir := fastDir(t)
 		defer os.RemoveAll(dir)
 		l := newLab(t, dir, intKeyed(), memory.DefaultAllocator)
@@ -206,6 +206,10 @@ func TestRewindEndsLoads(t *testing.T) {
 		m, h := l.mark(), l.load()
 		m.Timeline = 2
 		a, err := PrepareMark(context.Background(), l.cfg, h, m)
+		if to == "main" {
+			before = h.Snapshot
+		}
+		back := to != "nowhere"
 		if back {
 			a, err = PrepareReturn(context.Background(), l.cfg, h, before, m, nil)
 		}
@@ -214,7 +218,7 @@ func TestRewindEndsLoads(t *testing.T) {
 		}
 		h = l.swap(a, nil)
 		if h.Anew() || back != (h.Quarantine == nil) || !back && h.Quarantine.Kind != Interrupted {
-			t.Errorf("back %v: anew %v, %+v", back, h.Anew(), h.Quarantine)
+			t.Errorf("to %s: anew %v, %+v", to, h.Anew(), h.Quarantine)
 		}
 	}
 }

@@ -16,17 +16,17 @@ import (
 // It is for a main that somebody has set back: indexes of snapshots before are useless from
 // then on.
 func PrepareMark(ctx context.Context, cfg Config, h *Head, m Mark) (*Attempt, error) {
-	return prepareOn(ctx, cfg, h, h.Snapshot, m, nil)
+	return prepareOn(ctx, cfg, h, h.Snapshot, m, nil, false)
 }
 
 // PrepareReturn uploads a commit that sets main back: a snapshot with the content of an older
 // one, which becomes its parent, so that main's history is that snapshot's. What came in
 // between stays until it expires. The tags of the given cuts are removed, and a quarantine ends.
 func PrepareReturn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark, cuts []int64) (*Attempt, error) {
-	return prepareOn(ctx, cfg, h, snapshot, m, cuts)
+	return prepareOn(ctx, cfg, h, snapshot, m, cuts, true)
 }
 
-func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark, cuts []int64) (*Attempt, error) {
+func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark, cuts []int64, back bool) (*Attempt, error) {
 	if err := h.Restorable(snapshot); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark,
 	}
 	attempt.updates = append(attempt.updates, icetable.NewSetPropertiesUpdate(iceberg.Properties{keySetBack: strconv.FormatInt(h.Sequence+1, 10)}))
 	attempt.updates = append(attempt.updates, removeTags(cuts)...)
-	aside, err := asideUpdates(h, snapshot, m, cfg.Now())
+	aside, err := asideUpdates(h, back, m, cfg.Now())
 	attempt.updates = append(attempt.updates, aside...)
 	return attempt, err
 }
@@ -55,15 +55,15 @@ func prepareOn(ctx context.Context, cfg Config, h *Head, snapshot int64, m Mark,
 // positions of two have nothing to do with each other, and, where it goes back, a quarantine, for
 // what was met is met again. One that stays where it was while it is loaded anew leaves: its
 // position may be one that the log does not reach back to.
-func asideUpdates(h *Head, snapshot int64, m Mark, now time.Time) ([]icetable.Update, error) {
+func asideUpdates(h *Head, back bool, m Mark, now time.Time) ([]icetable.Update, error) {
 	var out []icetable.Update
 	if m.Timeline != h.Mark.Timeline && h.meta.SnapshotByName(refLoad) != nil {
 		out = endUpdates()
 	}
 	switch {
-	case snapshot != h.Snapshot && h.Quarantine != nil:
+	case back && h.Quarantine != nil:
 		out = append(out, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
-	case snapshot == h.Snapshot && out != nil && h.Quarantine == nil:
+	case !back && out != nil && h.Quarantine == nil:
 		q := Quarantine{Kind: Interrupted, Reason: "it was loaded anew when all tables were rewound", Since: now.UTC()}
 		props, err := q.property()
 		return append(out, icetable.NewSetPropertiesUpdate(props)), err
