@@ -147,6 +147,29 @@ func TestRewindCutOff(t *testing.T) {
 	}
 }
 
+// TestRewindOutOfLoad goes back to a cut of just before a table was loaded anew: the table is what it
+// was, and goes on.
+func TestRewindOutOfLoad(t *testing.T) {
+	l := newLab(t, 21, "a", "b")
+	l.cfg.Quarantine = true
+	l.busy()
+	cuts, n := l.cuts(), len(l.server.log)
+	ctx, cancel := context.WithCancel(context.Background())
+	l.server.reading = cancel
+	if err := l.renew(ctx, "a", func(*table.Head) bool { return true }); !errors.Is(err, context.Canceled) || !l.head("a").Anew() {
+		t.Fatal(err)
+	}
+	l.server.reading = nil
+	if err := l.rewind(cuts[len(cuts)-1].Number); err != nil {
+		t.Fatal(err)
+	}
+	l.checkRewound(n, 2)
+	l.churn(5)
+	l.mustRun()
+	l.check()
+	l.checkCuts()
+}
+
 // TestRewindRefuses: whatever is in the way is found before anything is changed.
 func TestRewindRefuses(t *testing.T) {
 	l := newLab(t, 53, "a", "b")
