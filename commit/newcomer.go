@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cdcd/capture"
 )
@@ -22,9 +23,10 @@ func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.
 	}
 	if err != nil {
 		p.cfg.Logger.Error("new table is not replicated", "table", n.String(), "err", err)
-		p.refused = append(p.refused, Refusal{n, err.Error()})
+		p.refuse(n, err)
 		return nil, nil
 	}
+	p.refuse(n, nil)
 	if !ok {
 		return nil, nil
 	}
@@ -45,6 +47,19 @@ func (p *Pipeline) adopt(ctx context.Context, n capture.Name, delivered capture.
 	}
 	p.cfg.Logger.Info("table added", "table", m.Lake.String(), "source", n.String())
 	return m, nil
+}
+
+// mostRefused bounds the refusals that are shown. Where there are more, the oldest go.
+const mostRefused = 1000
+
+// refuse notes that a table cannot be replicated, or that it can, or is gone, with nil.
+func (p *Pipeline) refuse(n capture.Name, why error) {
+	p.refused = slices.DeleteFunc(p.refused, func(r Refusal) bool { return r.Table == n })
+	if why == nil {
+		return
+	}
+	p.refused = append(p.refused, Refusal{n, why.Error()})
+	p.refused = p.refused[max(0, len(p.refused)-mostRefused):]
 }
 
 // describeTries bounds how often a table that came into being is described while it is altered.

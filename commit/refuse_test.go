@@ -3,6 +3,8 @@ package commit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +43,24 @@ func TestShapeChangesBeforeTheBegin(t *testing.T) {
 	l.server.tables["a"].Columns[1].Charset = "utf8mb4"
 	l.mustRun()
 	l.check()
+}
+
+// TestRefusalsAreOfTheNewest shows of each name why it is refused now, if it is, and no more than so
+// many.
+func TestRefusalsAreOfTheNewest(t *testing.T) {
+	p := &Pipeline{}
+	name := func(n int) capture.Name { return capture.Name{Schema: "shop", Table: fmt.Sprint(n)} }
+	for n := range mostRefused + 5 {
+		p.refuse(name(n), errors.New("first"))
+	}
+	p.refuse(name(9), errors.New("second"))
+	p.refuse(name(8), nil)
+	if len(p.refused) != mostRefused-1 || p.refused[0].Table != name(5) || p.refused[len(p.refused)-1] != (Refusal{name(9), "second"}) {
+		t.Errorf("%d, from %v to %v", len(p.refused), p.refused[0], p.refused[len(p.refused)-1])
+	}
+	if slices.ContainsFunc(p.refused, func(r Refusal) bool { return r.Table == name(8) }) {
+		t.Error("it is refused still")
+	}
 }
 
 // brokenSource loses the connection when it is first asked for a table.
