@@ -17,6 +17,9 @@ type Change struct {
 	// Truncated says that no row is left. Then the shape is as it was.
 	Truncated bool
 	Table     *Table // from now on
+	// Reordered says that the server may order keys in another way from now on: a Range of before
+	// holds other rows then.
+	Reordered bool
 	// From has for each of the Table's columns the place that it had before, or -1 for a new
 	// one.
 	From []int
@@ -289,8 +292,8 @@ func (x *altering) added(c *statement.Clause) (alteredColumn, error) {
 // change puts the new shape together.
 func (x *altering) change() (*Change, error) {
 	t := &Table{Name: x.old.Name, KeyName: x.key, Described: x.old.Described, Identity: x.old.Identity, RowEnd: x.old.RowEnd}
-	c := &Change{Table: t}
-	same := x.key == x.old.KeyName && len(x.columns) == len(x.old.Columns)
+	c := &Change{Table: t, Reordered: x.reorders()}
+	same := x.key == x.old.KeyName && len(x.columns) == len(x.old.Columns) && !c.Reordered
 	for i, column := range x.columns {
 		t.Columns = append(t.Columns, column.Column)
 		c.From, c.Initial = append(c.From, column.from), append(c.Initial, column.initial)
@@ -310,6 +313,29 @@ func (x *altering) change() (*Change, error) {
 	}
 	return c, x.fits(t)
 }
+
+// reorders reports that the server may order keys in another way: texts by another collation,
+// which a clause need not name, elements by other numbers.
+func (x *altering) reorders() bool {
+	for _, column := range x.columns {
+		if x.old.Identity != ByKey || !x.old.IsKey(column.from) {
+			continue
+		}
+		old, c := x.old.Columns[column.from], x.about(column.from)
+		switch {
+		case len(old.Elements) > 0:
+			if n := len(old.Elements); n > len(column.Elements) || !slices.Equal(old.Elements, column.Elements[:n]) {
+				return true
+			}
+		case !old.isText():
+		case c != nil && c.Kind == statement.ChangeColumn, slices.ContainsFunc(x.clauses, converts):
+			return true
+		}
+	}
+	return false
+}
+
+func converts(c statement.Clause) bool { return c.Kind == statement.Convert }
 
 // same reports that nothing that is recorded of two columns differs.
 func (c Column) same(d Column) bool {

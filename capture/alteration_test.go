@@ -210,6 +210,30 @@ func TestAlterationsThatCannotBeFollowed(t *testing.T) {
 	}
 }
 
+// TestOrderOfAlteredKeys holds which alterations may give keys another order.
+func TestOrderOfAlteredKeys(t *testing.T) {
+	table := &Table{Name: Name{"s", "t"}, Key: []int{1, 2}, KeyName: statement.Primary, Columns: []Column{
+		{Name: "v", Type: TypeVarchar, Size: 40, Charset: "utf8mb4", Nullable: true},
+		{Name: "k", Type: TypeVarchar, Size: 40, Charset: "utf8mb4"},
+		{Name: "e", Type: TypeEnum, Charset: "utf8mb4", Elements: []string{"x", "y"}},
+	}}
+	for clauses, want := range map[string]bool{
+		"MODIFY k VARCHAR(10) COLLATE utf8mb4_bin NOT NULL":           true,
+		"CHANGE k z VARCHAR(20) NOT NULL":                             true,
+		"CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin":        true,
+		"MODIFY e ENUM('y','x') NOT NULL":                             true,
+		"MODIFY e ENUM('z','x','y') NOT NULL":                         true,
+		"MODIFY e ENUM('x','y','z') NOT NULL":                         false,
+		"RENAME COLUMN k TO z, MODIFY v VARCHAR(90), ADD n INT FIRST": false,
+		"ADD INDEX (v)": false,
+	} {
+		c, err := table.alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), strictSession())
+		if got := c != nil && c.Reordered; err != nil || got != want {
+			t.Errorf("%s: %t (%v)", clauses, got, err)
+		}
+	}
+}
+
 // TestKeysOfUniqueIndexes holds what a key that is not the primary one may become.
 func TestKeysOfUniqueIndexes(t *testing.T) {
 	table := alterable()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,27 @@ func (s *fakeServer) alter(name string) {
 	s.log = append(s.log, nil)
 	s.visible = len(s.log)
 	s.alters[len(s.log)] = name
+}
+
+// turn appends a transaction that alters a table and turns the order of all keys round.
+func (s *fakeServer) turn(name string) {
+	s.mu.Lock()
+	if s.turns == nil {
+		s.turns = map[int]bool{}
+	}
+	s.turns[len(s.log)+1] = true
+	s.mu.Unlock()
+	s.alter(name)
+}
+
+// rank gives the place of a key in the order that keys have after the first n transactions.
+func (s *fakeServer) rank(id int64, n int) int64 {
+	for at := range s.turns {
+		if at <= n {
+			id = -id
+		}
+	}
+	return id
 }
 
 // truncate appends a transaction that empties a table.
@@ -79,7 +101,7 @@ func (s *fakeServer) altered(n int, g capture.GTID, tables map[string]capture.Ca
 	}
 	b := array.NewInt64Builder(memory.DefaultAllocator)
 	b.Append(int64(n))
-	c := &capture.Change{GTID: fmt.Sprint(n), Table: s.shape(name, n)}
+	c := &capture.Change{GTID: fmt.Sprint(n), Table: s.shape(name, n), Reordered: s.turns[n]}
 	for i := range c.Table.Columns {
 		from := i
 		if i > 0 {
@@ -252,6 +274,49 @@ func TestAlterWhileChunksAreRead(t *testing.T) {
 	l.checkHistory()
 	if left >= 0 || len(l.server.shape("b", len(l.server.log)).Columns) != 6 {
 		t.Errorf("not altered while chunks were read")
+	}
+}
+
+// TestKeysInAnotherOrderWhileLoaded turns the order of keys round while a table is loaded, again and
+// again. Of what was loaded by ranges of the order before nothing is taken for loaded in the new one.
+func TestKeysInAnotherOrderWhileLoaded(t *testing.T) {
+	for seed := range uint64(6) {
+		l := newLab(t, seed, "a")
+		l.cfg.ChunkRows, l.cfg.MaxRows = 4, 5
+		l.churn(2)
+		l.mustRun() // so that the table's shape is followed from here on
+		l.server.tables["b"] = fakeTable("b")
+		l.names = append(l.names, "b")
+		for i := range 40 {
+			l.server.add(change{"b", int64(2 * i), value("old%d", i)})
+		}
+		read, turned := 0, 0
+		l.server.reading = func() {
+			if read++; l.begun() && turned < 3 && read > 4*(turned+1)+int(seed) {
+				turned++
+				l.server.turn("b")
+				l.server.add(change{"b", int64(20*turned + 1), value("new%d", turned)})
+			}
+		}
+		l.cfg.LoadConnections = 1
+		over := 0
+		var err error
+		for range 20 {
+			if err = l.run(context.Background()); err == nil || !strings.Contains(err.Error(), "starting its load over") {
+				break
+			}
+			over++
+			if h := l.head("b"); h.Mark.Load.Complete || len(h.Mark.Load.Done) > 0 {
+				t.Errorf("seed %d: the load goes on at %+v", seed, h.Mark.Load)
+			}
+		}
+		if err != nil || turned < 3 || over == 0 {
+			t.Fatalf("seed %d: turned %d times, started over %d times: %v", seed, turned, over, err)
+		}
+		l.mustRun()
+		l.check()
+		l.checkAltered("b")
+		l.checkHistory()
 	}
 }
 

@@ -47,6 +47,7 @@
 // log had some columns only is kept if all of them are in the open epoch; else the chunk is read
 // again, and so it is where the log had a patch of the row, which must not be applied twice, or the
 // stream passed an ALTER TABLE of its table since its window was opened. The range that is done goes into the Mark of the same commit.
+// Behind an ALTER TABLE that may have changed the order of keys no range is done: the load begins anew.
 //
 // A table of which the server enforces no key is loaded before the stream is opened, in one snapshot
 // and one commit, at exactly the snapshot's position. Until then it has no row, and the loop never

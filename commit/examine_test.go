@@ -196,7 +196,7 @@ func (r *reader) compare(name string, s *icetable.Snapshot, position, loaded str
 	}
 	want := r.w.server.state(name, n)
 	for id := range int64(20) {
-		if !slices.ContainsFunc(done, func(r capture.Range) bool { return inRange(id, r) }) {
+		if !slices.ContainsFunc(done, func(done capture.Range) bool { return r.w.server.inRange(id, done, n) }) {
 			continue
 		}
 		g, there := got[id]

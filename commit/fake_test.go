@@ -38,6 +38,7 @@ type fakeServer struct {
 	mem     memory.Allocator
 	created map[int][]capture.Name // tables that transactions create
 	alters  map[int]string         // tables that transactions alter
+	turns   map[int]bool           // alterations that turn the order of keys round
 	empties map[int]string         // tables that transactions truncate
 	breaks  map[int]string         // tables that cannot follow transactions
 	namings map[int]naming         // transactions that change which table has a name

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -19,23 +20,27 @@ func (r *fakeReader) Running(context.Context) (int, error) { return r.server.thr
 func (r *fakeReader) ids(name string, within capture.Range) []int64 {
 	var out []int64
 	for id := range r.server.state(name, r.server.visible) {
-		if inRange(id, within) {
+		if r.server.inRange(id, within, r.server.visible) {
 			out = append(out, id)
 		}
 	}
-	slices.Sort(out)
+	slices.SortFunc(out, func(a, b int64) int {
+		return cmp.Compare(r.server.rank(a, r.server.visible), r.server.rank(b, r.server.visible))
+	})
 	return out
 }
 
-func inRange(id int64, within capture.Range) bool {
+// inRange tells whether a key is in a range, by the order that keys have after the first n transactions.
+func (s *fakeServer) inRange(id int64, within capture.Range, n int) bool {
 	bound := func(b capture.Bound) int64 {
-		n, err := strconv.ParseInt(b[0], 10, 64)
+		id, err := strconv.ParseInt(b[0], 10, 64)
 		if err != nil {
 			panic(err)
 		}
-		return n
+		return s.rank(id, n)
 	}
-	return (len(within.After) == 0 || id > bound(within.After)) && (len(within.UpTo) == 0 || id <= bound(within.UpTo))
+	rank := s.rank(id, n)
+	return (len(within.After) == 0 || rank > bound(within.After)) && (len(within.UpTo) == 0 || rank <= bound(within.UpTo))
 }
 
 func (r *fakeReader) Bound(_ context.Context, t *capture.Table, within capture.Range, rows int) (capture.Bound, bool, error) {

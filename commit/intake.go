@@ -75,9 +75,7 @@ func (l *loop) placeNext() {
 	l.next = nil
 	l.delivered = s.End
 	if s.Change != nil {
-		if m := l.members[s.Change.Table.Name]; m != nil {
-			m.alter(s.Change)
-		}
+		l.alter(s.Change)
 	}
 	committed := l.epoch.committed
 	l.epoch.addSegment(s, l.members, time.Now())
@@ -85,6 +83,19 @@ func (l *loop) placeNext() {
 	l.depart(s.Left, committed)
 	l.came = append(l.came, s.Created...) // not before the segment joins: one of the name may leave in it
 	l.cameAt = time.Now()
+}
+
+// alter takes a table's new shape in. Where keys may have another order, the ranges of them that are
+// loaded, and those that are being read, mean other rows.
+func (l *loop) alter(c *capture.Change) {
+	m := l.members[c.Table.Name]
+	if m == nil {
+		return
+	}
+	m.alter(c)
+	if c.Reordered && !m.load.complete {
+		l.loadAgain(m, "an ALTER TABLE that may change the order of keys came while the table is loaded")
+	}
 }
 
 // record tells the loads which rows the stream has delivered.
@@ -95,7 +106,9 @@ func (l *loop) record(batches []*capture.Batch) {
 			continue
 		}
 		if !m.load.complete && b.Moved() {
-			l.loadAgain(m)
+			// What the log does not say of the row may be in no row of the lake, nor in one that is still
+			// to be read.
+			l.loadAgain(m, "a key changed in a row image without all columns while the table is loaded (binlog_row_image = FULL avoids it)")
 		}
 		if m.load.recorder == nil {
 			continue
@@ -107,12 +120,11 @@ func (l *loop) record(batches []*capture.Batch) {
 }
 
 // loadAgain ends the daemon behind the open epoch, and has the table loaded from the beginning at
-// the next start: a row has got another key, and what the log does not say of it may be in no
-// row of the lake, nor in one that is still to be read.
-func (l *loop) loadAgain(m *member) {
+// the next start.
+func (l *loop) loadAgain(m *member, why string) {
 	m.load.done = nil
 	l.draining = true
-	l.ending = cmp.Or(l.ending, fmt.Errorf("%s: a key changed in a row image without all columns while the table is loaded: starting its load over (binlog_row_image = FULL avoids it)", m.name()))
+	l.ending = cmp.Or(l.ending, fmt.Errorf("%s: %s: starting its load over", m.name(), why))
 }
 
 // joinChunks joins the chunks that the stream has caught up with. Where a table is to be loaded anew,

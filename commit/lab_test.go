@@ -316,7 +316,7 @@ func (l *lab) checkHistory() {
 			}
 			got, want := l.rows(name, s.Snapshot), l.server.state(name, l.count(m.Position))
 			for id := range int64(200) {
-				if !slices.ContainsFunc(done, func(r capture.Range) bool { return inRange(id, r) }) {
+				if !slices.ContainsFunc(done, func(r capture.Range) bool { return l.server.inRange(id, r, l.count(m.Position)) }) {
 					continue
 				}
 				g, there := got[id]

@@ -148,6 +148,44 @@ func TestAlterWhileLoading(t *testing.T) {
 	})
 }
 
+// TestOrderOfKeysWhileLoading gives a key another collation while the table is loaded, so that half of
+// the rows come before what is loaded, and an element that comes before others. The load starts over.
+func TestOrderOfKeysWhileLoading(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		for name, x := range map[string]struct{ key, fill, alter string }{
+			"byname": {
+				"k VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "CONCAT(IF(n % 2, 'a', 'B'), n)",
+				"MODIFY k VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
+			},
+			"byelement": {"e ENUM('x','y','z'), k INT", "ELT(1 + n % 3, 'x', 'y', 'z'), n", "MODIFY e ENUM('z','y','x') NOT NULL"},
+		} {
+			s.schema(t, name)
+			columns := "k"
+			if strings.HasPrefix(x.key, "e ") {
+				columns = "e, k"
+			}
+			s.exec(t, fmt.Sprintf("USE %s; CREATE TABLE digits (d INT PRIMARY KEY); INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)", name))
+			s.exec(t, fmt.Sprintf(`CREATE TABLE %[1]s.t (%[2]s, v INT, PRIMARY KEY (%[3]s));
+				INSERT INTO %[1]s.t (%[3]s, v) SELECT %[4]s, n FROM (SELECT 1000*a.d + 100*b.d + 10*c.d + e.d AS n FROM %[1]s.digits a, %[1]s.digits b, %[1]s.digits c, %[1]s.digits e) x`, name, x.key, columns, x.fill))
+			p := newPipeline(t, s, name+".t", settings{"load.chunk_rows": 20, "load.connections": 1})
+			p.start()
+			eventually(t, time.Minute, "a part is loaded", func() error {
+				if n := p.loaded(name + ".t"); n < 500 {
+					return fmt.Errorf("%d rows", n)
+				}
+				return nil
+			})
+			s.exec(t, fmt.Sprintf("ALTER TABLE %s.t %s", name, x.alter))
+			p.wantExit(1, "order of keys", "starting its load over")
+			p.start()
+			p.reach()
+			p.verifyExact(t)
+			p.stop()
+			p.fsck(t)
+		}
+	})
+}
+
 // TestTruncate empties a table, among changes of it and of another: with the daemon at hand, while
 // it was killed, while the table is loaded, and twice in a row.
 func TestTruncate(t *testing.T) {
