@@ -2,10 +2,24 @@ package capture
 
 import (
 	"fmt"
+	"time"
 
 	"cdcd/capture/binlog"
 	"cdcd/capture/statement"
 )
+
+// session is what decides how a statement changed values, beside its text.
+type session struct {
+	strict      bool // values that do not fit end the statement
+	realAsFloat bool
+	emptyIsNull bool // '' is NULL
+	oracle      bool // DATE is DATETIME
+	maxDB       bool // TIMESTAMP is DATETIME
+	recoded     bool // the server took texts into another character set before it used them
+	mariaDB     bool
+	began       time.Time // in whole seconds
+	options     TypeOptions
+}
 
 // onAlter derives what an ALTER TABLE makes of a captured table. Where that is another shape,
 // the transaction is ended only once all before it has been handed over, so that it is in a
@@ -18,10 +32,7 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 		return s.stopTable("ALTER TABLE in two phases", n, "SET GLOBAL binlog_alter_two_phase = OFF; "+loadAnew)
 	}
 	t := s.tables[n.Schema][n.Table]
-	change, err := t.Table.alter(statement.Alter(sql, s.scanOptions(q)), session{
-		strict: q.SQLMode&binlog.SQLModeStrict != 0, realAsFloat: q.SQLMode&binlog.SQLModeRealAsFloat != 0,
-		mariaDB: s.flavor == MariaDB, began: e.Time(), options: t.Options,
-	})
+	change, err := t.Table.alter(statement.Alter(sql, s.scanOptions(q)), s.sessionOf(e, q, t.Options))
 	if err != nil {
 		return &Stop{GTID: s.gtidText(), What: "this ALTER TABLE", Table: n.String(), Alone: n, Hint: loadAnew, Err: err}
 	}
@@ -32,6 +43,20 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 	change.GTID = s.gtidText()
 	s.altering = change
 	return nil
+}
+
+// sessionOf gives what the session of a statement decides.
+func (s *Stream) sessionOf(e binlog.Event, q binlog.Query, o TypeOptions) session {
+	mode := func(bits uint64) bool { return q.SQLMode&bits != 0 }
+	out := session{
+		strict: mode(binlog.SQLModeStrict), realAsFloat: mode(binlog.SQLModeRealAsFloat),
+		recoded: s.collate[uint64(q.Charset)] != s.collate[uint64(q.Connection)],
+		mariaDB: s.flavor == MariaDB, began: e.Time(), options: o,
+	}
+	if out.mariaDB {
+		out.oracle, out.maxDB, out.emptyIsNull = mode(binlog.SQLModeOracle), mode(binlog.SQLModeMaxDB), mode(binlog.SQLModeEmptyIsNull)
+	}
+	return out
 }
 
 // onTruncate notes that a captured table has no rows any more, in a Segment of its own.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"cdcd/capture/statement"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -33,15 +32,6 @@ var errNotTold = errors.New("the log does not tell what becomes of the rows")
 
 func notTold(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errNotTold, fmt.Sprintf(format, args...))
-}
-
-// session is what decides how a statement changed values, beside its text.
-type session struct {
-	strict      bool // values that do not fit end the statement
-	realAsFloat bool
-	mariaDB     bool
-	began       time.Time // in whole seconds
-	options     TypeOptions
 }
 
 // altering derives a new shape from a table and the clauses of an ALTER TABLE. It is pure.

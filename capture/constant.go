@@ -18,7 +18,7 @@ func (s session) initial(c Column, d statement.Definition) (arrow.Array, error) 
 	value := d.Default
 	if value.Kind == statement.NoDefault {
 		if d.Null == statement.NotNull {
-			return s.implicit(c)
+			return s.implicit(c, d)
 		}
 		if c.Type == TypeTimestamp && d.Null != statement.NullAllowed {
 			return nil, notTold("whether a TIMESTAMP without NULL or DEFAULT may be NULL is a setting of the server")
@@ -28,7 +28,7 @@ func (s session) initial(c Column, d statement.Definition) (arrow.Array, error) 
 	if value.Kind == statement.NullValue {
 		return nil, nil
 	}
-	text, err := s.constant(c, value)
+	text, err := s.constant(c, d)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s session) described(c Column, d statement.Definition) *Default {
 	case d.Default.Kind == statement.NoDefault || d.Default.Kind == statement.Now:
 		return nil
 	}
-	text, err := s.constant(c, d.Default)
+	text, err := s.constant(c, d)
 	if err != nil {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (s session) described(c Column, d statement.Definition) *Default {
 }
 
 // implicit gives the value for a column without default that may not be NULL.
-func (s session) implicit(c Column) (arrow.Array, error) {
+func (s session) implicit(c Column, d statement.Definition) (arrow.Array, error) {
 	switch c.Type {
 	case TypeTinyInt, TypeSmallInt, TypeMediumInt, TypeInt, TypeBigInt, TypeFloat, TypeDouble, TypeYear:
 		return s.parse(c, []byte("0"))
@@ -72,7 +72,7 @@ func (s session) implicit(c Column) (arrow.Array, error) {
 	case TypeBinary:
 		return s.parse(c, make([]byte, c.Size))
 	case TypeEnum:
-		if strings.Contains(c.Elements[0], "?") { // which may stand for another character
+		if strings.Contains(c.Elements[0], "?") || !s.keeps(d, []byte(c.Elements[0])) { // which may stand for another character
 			return nil, notTold("what the first element is")
 		}
 		return s.parse(c, []byte(c.Elements[0]))
@@ -109,8 +109,26 @@ func (s session) parse(c Column, text []byte) (arrow.Array, error) {
 	return nil, fmt.Errorf("its default is not understood: %w", err)
 }
 
+// keeps reports that a text of a statement is the same text in a column: beyond ASCII where the
+// statement names a character set that has all of it. That of the table may lack it, and the server
+// then takes another character.
+func (s session) keeps(d statement.Definition, text []byte) bool {
+	if asciiPrefix(text) == len(text) {
+		return true
+	}
+	beyond := func(r rune) bool { return r > 0xffff }
+	switch canonicalCharset(d.Charset) {
+	case "utf8mb4", "utf16", "utf16le", "utf32":
+		return !s.recoded
+	case "utf8mb3", "ucs2":
+		return !s.recoded && bytes.IndexFunc(text, beyond) < 0
+	}
+	return false
+}
+
 // constant gives a default as the server would print a row's value.
-func (s session) constant(c Column, d statement.Default) ([]byte, error) {
+func (s session) constant(c Column, definition statement.Definition) ([]byte, error) {
+	d := definition.Default
 	unknown := notTold("a default that is not one value known from the text")
 	switch d.Kind {
 	case statement.Expression:
@@ -122,6 +140,9 @@ func (s session) constant(c Column, d statement.Default) ([]byte, error) {
 		return nil, notTold("the time in the session's time zone, or a part of a second")
 	}
 	text := d.Text
+	if d.Kind == statement.Text && len(text) == 0 && s.emptyIsNull {
+		return nil, notTold("an empty text, which is NULL in the session's sql_mode")
+	}
 	switch c.Type {
 	case TypeTinyInt, TypeSmallInt, TypeMediumInt, TypeInt, TypeBigInt, TypeYear:
 		return integerText(c, d)
@@ -140,7 +161,8 @@ func (s session) constant(c Column, d statement.Default) ([]byte, error) {
 		}
 		return text, nil
 	case TypeChar, TypeVarchar, TypeText, TypeEnum, TypeSet:
-		if !s.strict && asciiPrefix(text) < len(text) { // the table's character set may lack it
+		fits := s.strict && !s.recoded && len(c.Elements) == 0 // else the statement would have failed
+		if !fits && !s.keeps(definition, text) {
 			return nil, unknown
 		}
 		return textText(c, d)
@@ -171,7 +193,7 @@ func integerText(c Column, d statement.Default) ([]byte, error) {
 	if n < -lossless || n > lossless {
 		return nil, notTold("a default that metadata do not keep exactly")
 	}
-	if c.Type == TypeYear && n != 0 && (n < 1901 || n > 2155) {
+	if c.Type == TypeYear && (n < 1901 || n > 2155) && (n != 0 || d.Kind == statement.Text && text != "0000") {
 		return nil, notTold("a year of two digits")
 	}
 	return strconv.AppendInt(nil, n, 10), nil
@@ -293,8 +315,12 @@ func textText(c Column, d statement.Default) ([]byte, error) {
 	if d.Kind == statement.Bits && !ascii || d.Introduced && !ascii {
 		return nil, notTold("a default in a character set of its own")
 	}
-	if d.Kind == statement.Number && (c.Type == TypeEnum || c.Type == TypeSet) {
+	switch {
+	case d.Kind != statement.Number:
+	case c.Type == TypeEnum || c.Type == TypeSet:
 		return nil, notTold("a default by its number")
+	case !asPrinted(text):
+		return nil, notTold("a number that the server writes in another way")
 	}
 	if err := readUTF8(&growable{mem: memory.DefaultAllocator}, text); err != nil {
 		return nil, notTold("a default that is no text")
@@ -311,4 +337,16 @@ func textText(c Column, d statement.Default) ([]byte, error) {
 		return nil, notTold("a default that is none of the elements")
 	}
 	return text, nil
+}
+
+// asPrinted reports that a number is written as the server makes a text of it.
+func asPrinted(number []byte) bool {
+	whole, part, fraction := strings.Cut(strings.TrimPrefix(string(number), "-"), ".")
+	switch {
+	case strings.Trim(whole+part, "0") == "" && number[0] == '-': // which loses its sign
+		return false
+	case strings.Trim(whole+part, "0123456789") != "", whole == "", fraction && part == "":
+		return false
+	}
+	return whole == "0" || whole[0] != '0'
 }

@@ -15,6 +15,9 @@ var errDefinition = errors.New("its type is not understood")
 // for a new one: where the text does not name a character set, that of like stands in, for the
 // log does not tell the table's own. What is not told shows in the next TABLE_MAP.
 func (s session) column(name string, d statement.Definition, like *Column) (Column, error) {
+	if s.oracle && d.Type == "DATE" || s.maxDB && d.Type == "TIMESTAMP" {
+		d.Type = "DATETIME"
+	}
 	c := Column{Name: name, Nullable: d.Null != statement.NotNull, Unsigned: d.Unsigned}
 	if c.numeric(d, s) || c.temporal(d) || c.special(d) {
 		return c, c.checkSizes(d)

@@ -140,11 +140,13 @@ func ParseMariaDBGTID(body []byte) (GTID, error) {
 
 // Query is the content of a QUERY event. Its fields alias the event.
 type Query struct {
-	Schema   []byte // the session's default schema
-	SQL      []byte
-	SQLMode  uint64 // sql_mode bits; 0 when the event has none
-	Charset  uint16 // collation id of character_set_client; 0 when the event has none
-	ExecTime uint32 // seconds
+	Schema  []byte // the session's default schema
+	SQL     []byte
+	SQLMode uint64 // sql_mode bits; 0 when the event has none
+	Charset uint16 // collation id of character_set_client; 0 when the event has none
+	// Connection is collation_connection, into which the server turns the texts of a statement.
+	Connection uint16
+	ExecTime   uint32 // seconds
 }
 
 // The sql_mode bits that change how a statement is read, and what it does to values.
@@ -152,7 +154,10 @@ const (
 	SQLModeRealAsFloat        = 1 << 0
 	SQLModeStrict             = 1<<21 | 1<<22 // STRICT_TRANS_TABLES, STRICT_ALL_TABLES
 	SQLModeANSIQuotes         = 1 << 2
+	SQLModeOracle             = 1 << 9  // of MariaDB
+	SQLModeMaxDB              = 1 << 12 // of MariaDB
 	SQLModeNoBackslashEscapes = 1 << 20
+	SQLModeEmptyIsNull        = 1 << 32 // of MariaDB; another one of MySQL
 )
 
 // ParseQuery parses the body of a QUERY event.
@@ -184,7 +189,7 @@ func (q *Query) readStatusVars(c *cursor) {
 		case 3: // auto_increment
 			c.u32()
 		case 4: // charset: client, connection, server
-			q.Charset = c.u16()
+			q.Charset, q.Connection = c.u16(), c.u16()
 			return
 		case 6: // catalog
 			c.take(int(c.u8()))

@@ -189,11 +189,11 @@ func TestParseQuery(t *testing.T) {
 	}{
 		"no variables":     {query(nil, "s", "BEGIN"), Query{Schema: []byte("s"), SQL: []byte("BEGIN")}},
 		"no schema":        {query(nil, "", "BEGIN"), Query{SQL: []byte("BEGIN")}},
-		"mode and charset": {query(join(flags, mode, catalog, charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), SQLMode: 1<<2 | 1<<20, Charset: 8}},
-		"auto increment":   {query(join(catalog, []byte{3}, le(2, 2), le(1, 2), charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8}},
-		"old catalog":      {query(join("\x02\x03std\x00", charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8}},
+		"mode and charset": {query(join(flags, mode, catalog, charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), SQLMode: 1<<2 | 1<<20, Charset: 8, Connection: 45}},
+		"auto increment":   {query(join(catalog, []byte{3}, le(2, 2), le(1, 2), charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8, Connection: 45}},
+		"old catalog":      {query(join("\x02\x03std\x00", charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8, Connection: 45}},
 		"MariaDB's collations": {
-			query(join(catalog, "\x83\x02\x21\x00\x00\x08\x23\x00\x00\x0a", charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8},
+			query(join(catalog, "\x83\x02\x21\x00\x00\x08\x23\x00\x00\x0a", charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x"), Charset: 8, Connection: 45},
 		},
 		"unknown variable": {query(join([]byte{99}, charset), "s", "x"), Query{Schema: []byte("s"), SQL: []byte("x")}},
 	} {
@@ -202,7 +202,7 @@ func TestParseQuery(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(q.Schema) != string(c.want.Schema) || string(q.SQL) != string(c.want.SQL) || q.SQLMode != c.want.SQLMode || q.Charset != c.want.Charset || q.ExecTime != 3 {
+			if string(q.Schema) != string(c.want.Schema) || string(q.SQL) != string(c.want.SQL) || q.SQLMode != c.want.SQLMode || q.Charset != c.want.Charset || q.Connection != c.want.Connection || q.ExecTime != 3 {
 				t.Errorf("got %+v, want %+v", q, c.want)
 			}
 			for n := range len(c.body) - len(c.want.SQL) { // what is cut out of the statement cannot be seen
