@@ -12,6 +12,7 @@ import (
 type session struct {
 	strict      bool // values that do not fit end the statement
 	realAsFloat bool
+	padsChar    bool // a CHAR is read with blanks up to its length
 	emptyIsNull bool // '' is NULL
 	oracle      bool // DATE is DATETIME
 	maxDB       bool // TIMESTAMP is DATETIME
@@ -49,7 +50,7 @@ func (s *Stream) onAlter(e binlog.Event, q binlog.Query, sql []byte, n Name) err
 func (s *Stream) sessionOf(e binlog.Event, q binlog.Query, o TypeOptions) session {
 	mode := func(bits uint64) bool { return q.SQLMode&bits != 0 }
 	out := session{
-		strict: mode(binlog.SQLModeStrict), realAsFloat: mode(binlog.SQLModeRealAsFloat),
+		strict: mode(binlog.SQLModeStrict), realAsFloat: mode(binlog.SQLModeRealAsFloat), padsChar: mode(binlog.SQLModePadChar),
 		recoded: s.collate[uint64(q.Charset)] != s.collate[uint64(q.Connection)],
 		mariaDB: s.flavor == MariaDB, began: e.Time(), options: o,
 	}

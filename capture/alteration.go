@@ -166,6 +166,8 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 			return out, notTold("the values of %q are computed", c.Name)
 		case rounds(c.Definition):
 			return out, notTold("the values of %q are rounded", c.Name)
+		case c.Definition.AutoValue && old.Nullable:
+			return out, notTold("the server numbers the rows in %q that have NULL", c.Name)
 		}
 		var err error
 		if out.Column, err = x.session.column(c.To, c.Definition, &old); err != nil {

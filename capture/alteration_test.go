@@ -215,6 +215,11 @@ func TestAlterationsThatCannotBeFollowed(t *testing.T) {
 		"ADD z YEAR DEFAULT '00'":                         strictSession(),
 		"ADD z VARCHAR(9) DEFAULT ''":                     {strict: true, mariaDB: true, emptyIsNull: true},
 		"ADD z TEXT CHARACTER SET utf8mb4 DEFAULT 'я'":    {strict: true, recoded: true},
+		"MODIFY f FLOAT UNSIGNED":                         loose,
+		"MODIFY f DOUBLE UNSIGNED":                        loose,
+		"MODIFY n INT NOT NULL AUTO_INCREMENT":            strictSession(),
+		"MODIFY c VARCHAR(40)":                            {strict: true, padsChar: true},
+		"MODIFY c TEXT":                                   {strict: true, padsChar: true},
 		"DROP PARTITION p":                                strictSession(),
 		"ENGINE = BLACKHOLE":                              strictSession(),
 		"FROBNICATE":                                      strictSession(),
@@ -225,6 +230,20 @@ func TestAlterationsThatCannotBeFollowed(t *testing.T) {
 	}
 	if _, err := alterable().alter(statement.Alter([]byte("ALTER IGNORE TABLE t ADD UNIQUE (a)"), statement.Options{}), strictSession()); !errors.Is(err, errNotTold) {
 		t.Errorf("IGNORE: %v", err)
+	}
+}
+
+// TestTimestampsThatMayNotBeNull holds that the time which NULL becomes is not guessed.
+func TestTimestampsThatMayNotBeNull(t *testing.T) {
+	table := alterable()
+	table.Columns = append(table.Columns, Column{Name: "maybe", Type: TypeTimestamp, Nullable: true}, Column{Name: "never", Type: TypeTimestamp})
+	for clauses, want := range map[string]bool{
+		"MODIFY maybe TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP":          false,
+		"MODIFY never TIMESTAMP(3) NOT NULL, MODIFY maybe TIMESTAMP(6) NULL": true,
+	} {
+		if _, err := table.alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), strictSession()); (err == nil) != want {
+			t.Errorf("%s: %v", clauses, err)
+		}
 	}
 }
 

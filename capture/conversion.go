@@ -13,6 +13,9 @@ func (s session) convertible(old, now Column, named bool) error {
 	if old.Nullable && !now.Nullable && !s.strict {
 		return notTold("NULL becomes another value, in a session without strict sql_mode")
 	}
+	if old.Nullable && !now.Nullable && now.Type == TypeTimestamp {
+		return notTold("NULL may become the time of the statement")
+	}
 	switch {
 	case isInteger(old.Type) && isInteger(now.Type):
 		if !now.holds(old) && !s.strict {
@@ -23,6 +26,8 @@ func (s session) convertible(old, now Column, named bool) error {
 		if now.Scale != old.Scale || now.Precision < old.Precision || now.Unsigned && !old.Unsigned && !s.strict {
 			return changed()
 		}
+	case isFloating(old.Type) && isFloating(now.Type) && now.Unsigned && !old.Unsigned && !s.strict:
+		return notTold("%s becomes %s, in a session without strict sql_mode", old.SQLType(), now.SQLType())
 	case old.Type == TypeFloat && now.Type == TypeDouble:
 	case old.Type == TypeBit && now.Type == TypeBit:
 		if now.Size < old.Size || (now.Size+7)/8 != (old.Size+7)/8 {
@@ -49,6 +54,9 @@ func (s session) convertibleText(old, now Column, named bool) error {
 	changed := func() error { return notTold("%s becomes %s", old.SQLType(), now.SQLType()) }
 	if !s.strict && !(named && containsCharset(now.Charset, old.Charset)) {
 		return notTold("%s becomes %s, in a session without strict sql_mode", old.SQLType(), now.SQLType())
+	}
+	if old.Type == TypeChar && now.Type != TypeChar && s.padsChar {
+		return notTold("a CHAR with blanks up to its length")
 	}
 	switch {
 	case now.Type == TypeEnum:
@@ -118,6 +126,8 @@ func inOrder(part, whole []string) bool {
 }
 
 func isInteger(t Type) bool { return integerBits(t) > 0 }
+
+func isFloating(t Type) bool { return t == TypeFloat || t == TypeDouble }
 
 // integerBits is the size of an integer type; 0 for others.
 func integerBits(t Type) int {

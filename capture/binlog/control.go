@@ -157,6 +157,7 @@ const (
 	SQLModeOracle             = 1 << 9  // of MariaDB
 	SQLModeMaxDB              = 1 << 12 // of MariaDB
 	SQLModeNoBackslashEscapes = 1 << 20
+	SQLModePadChar            = 1 << 31 // PAD_CHAR_TO_FULL_LENGTH
 	SQLModeEmptyIsNull        = 1 << 32 // of MariaDB; another one of MySQL
 )
 
