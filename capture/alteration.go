@@ -188,6 +188,9 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 			}
 		}
 	}
+	if !old.Generated && !old.computedAlike(out.Column) && x.computes() {
+		return out, notTold("%q becomes %s, and other columns are computed", old.Name, out.SQLType())
+	}
 	if x.old.IsKey(i) {
 		if x.old.KeyName == statement.Primary {
 			out.Nullable = false // whatever is said
@@ -198,6 +201,11 @@ func (x *altering) carried(i int, c *statement.Clause) (alteredColumn, error) {
 		return out, x.keepsKey(old, out.Column)
 	}
 	return out, nil
+}
+
+// computes reports that values of columns come out of others, which ones is not known.
+func (x *altering) computes() bool {
+	return slices.ContainsFunc(x.old.Columns, func(c Column) bool { return c.Generated })
 }
 
 // rounds reports a floating type with a number of digits, to which the server rounds values.

@@ -263,6 +263,35 @@ func TestDatesOfOtherModes(t *testing.T) {
 	}
 }
 
+// TestComputedFromAlteredColumns holds which changes of a column are taken to leave alone what the
+// server computes from it.
+func TestComputedFromAlteredColumns(t *testing.T) {
+	table := alterable()
+	table.Columns = append(table.Columns, Column{Name: "g", Type: TypeVarchar, Size: 40, Charset: "latin1", Nullable: true, Generated: true},
+		Column{Name: "m", Type: TypeText, Size: 2, Charset: "utf8mb3", Nullable: true})
+	for clauses, want := range map[string]bool{
+		"MODIFY n BIGINT, MODIFY d DECIMAL(12,2), MODIFY a VARCHAR(90), RENAME COLUMN f TO z": true,
+		"MODIFY m MEDIUMTEXT CHARACTER SET utf8mb4":                                           true,
+		"MODIFY e ENUM('x','y','z'), MODIFY a TEXT":                                           true,
+		"MODIFY b VARBINARY(9)":                                                               true,
+		"ADD z INT DEFAULT 1, DROP a":                                                         true,
+		"MODIFY f DOUBLE":                                                                     false,
+		"MODIFY n INT UNSIGNED":                                                               false,
+		"MODIFY d DECIMAL(12,2) UNSIGNED":                                                     false,
+		"MODIFY t DATETIME(6)":                                                                false,
+		"MODIFY e ENUM('z','x','y')":                                                          false,
+		"MODIFY st SET('w','x','y')":                                                          false,
+		"MODIFY e VARCHAR(9)":                                                                 false,
+		"MODIFY l VARCHAR(10) CHARACTER SET utf8mb4":                                          false,
+		"CONVERT TO CHARACTER SET utf8mb4":                                                    false,
+		"DROP l, CONVERT TO CHARACTER SET utf8mb4":                                            true,
+	} {
+		if _, err := table.alter(statement.Alter([]byte("ALTER TABLE t "+clauses), statement.Options{DefaultSchema: "s"}), strictSession()); (err == nil) != want {
+			t.Errorf("%s: %v", clauses, err)
+		}
+	}
+}
+
 // TestOrderOfAlteredKeys holds which alterations may give keys another order.
 func TestOrderOfAlteredKeys(t *testing.T) {
 	table := &Table{Name: Name{"s", "t"}, Key: []int{1, 2}, KeyName: statement.Primary, Columns: []Column{

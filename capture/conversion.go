@@ -129,6 +129,28 @@ func isInteger(t Type) bool { return integerBits(t) > 0 }
 
 func isFloating(t Type) bool { return t == TypeFloat || t == TypeDouble }
 
+// computedAlike reports that an expression of a column has the value that it had, where the column
+// has become another one and keeps its own values.
+func (c Column) computedAlike(now Column) bool {
+	switch {
+	case isInteger(c.Type) && isInteger(now.Type), c.Type == TypeDecimal && now.Type == TypeDecimal:
+		return c.Unsigned == now.Unsigned
+	case len(c.Elements) > 0: // which have numbers, too
+		return now.Type == c.Type && len(now.Elements) >= len(c.Elements) && slices.Equal(c.Elements, now.Elements[:len(c.Elements)]) && sameBytes(c.Charset, now.Charset)
+	case c.isText() && now.isText():
+		return sameBytes(c.Charset, now.Charset)
+	case c.isBytes() && now.isBytes():
+		return true
+	}
+	now.Name = c.Name
+	return c.equal(now)
+}
+
+// sameBytes reports that every text of one character set has the same bytes in another.
+func sameBytes(was, now string) bool {
+	return was == now || was == "utf8mb3" && now == "utf8mb4" || was == "ascii" && (now == "utf8mb3" || now == "utf8mb4")
+}
+
 // integerBits is the size of an integer type; 0 for others.
 func integerBits(t Type) int {
 	switch t {
