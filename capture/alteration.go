@@ -238,6 +238,8 @@ func (x *altering) insert() error {
 		var err error
 		i := x.place(c.Name)
 		switch {
+		case c.Kind == statement.AddColumn && c.Tolerant && (i >= 0 || x.newPlace(c.Name) >= 0):
+			continue // it was there, though it may leave, or came before
 		case c.Kind == statement.AddColumn && (i < 0 || x.leaves(i)):
 			column, err = x.added(c)
 		case c.Kind == statement.ChangeColumn && i >= 0 && (c.First || c.After != ""):
