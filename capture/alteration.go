@@ -130,17 +130,14 @@ func (x *altering) about(i int) *statement.Clause {
 	return nil
 }
 
-// carry takes the old columns over that stay where they are.
+// carry takes the old columns over, at the places that they have.
 func (x *altering) carry() error {
 	for i := range x.old.Columns {
 		c := x.about(i)
-		switch {
-		case c != nil && c.Kind == statement.DropColumn:
+		if c != nil && c.Kind == statement.DropColumn {
 			if x.old.IsKey(i) {
 				return fmt.Errorf("column %q goes, and is part of what identifies rows", c.Name)
 			}
-			continue
-		case c != nil && (c.First || c.After != ""):
 			continue
 		}
 		column, err := x.carried(i, c)
@@ -230,7 +227,7 @@ func (x *altering) keepsKey(old, now Column) error {
 	return nil
 }
 
-// insert puts new columns in, and old ones that move, in the order of the clauses.
+// insert puts new columns in, and moves old ones, in the order of the clauses.
 func (x *altering) insert() error {
 	for k := range x.clauses {
 		c := &x.clauses[k]
@@ -242,8 +239,8 @@ func (x *altering) insert() error {
 			continue // it was there, though it may leave, or came before
 		case c.Kind == statement.AddColumn && (i < 0 || x.leaves(i)):
 			column, err = x.added(c)
-		case c.Kind == statement.ChangeColumn && i >= 0 && (c.First || c.After != ""):
-			column, err = x.carried(i, c)
+		case c.Kind == statement.ChangeColumn && i >= 0 && x.about(i) == c && (c.First || c.After != ""):
+			column = x.takeOut(i)
 		default:
 			continue
 		}
@@ -262,6 +259,14 @@ func (x *altering) insert() error {
 		x.columns = slices.Insert(x.columns, at, column)
 	}
 	return nil
+}
+
+// takeOut takes an old column out, to put it elsewhere.
+func (x *altering) takeOut(i int) alteredColumn {
+	at := slices.IndexFunc(x.columns, func(c alteredColumn) bool { return c.from == i })
+	column := x.columns[at]
+	x.columns = slices.Delete(x.columns, at, at+1)
+	return column
 }
 
 func (x *altering) newPlace(name string) int {

@@ -138,9 +138,11 @@ func TestAlterations(t *testing.T) {
 		"MODIFY bits BIT(8)":               "13: bits to bits BIT(8) 8",
 		"MODIFY f FLOAT FIRST":             "1: id moved; 2: a moved; 3: l moved; 4: n moved; 5: u moved",
 		"CONVERT TO CHARACTER SET utf8mb4": "2: l to l VARCHAR CHARACTER SET utf8mb4 40",
-		"ADD COLUMN IF NOT EXISTS a INT, DROP COLUMN IF EXISTS z": "the same",
-		"ADD COLUMN IF NOT EXISTS a INT, DROP a":                  "a gone",
-		"ADD IF NOT EXISTS z INT, ADD IF NOT EXISTS Z BIGINT":     "14: new z INT",
+		"ADD COLUMN IF NOT EXISTS a INT, DROP COLUMN IF EXISTS z":                     "the same",
+		"ADD COLUMN IF NOT EXISTS a INT, DROP a":                                      "a gone",
+		"ADD IF NOT EXISTS z INT, ADD IF NOT EXISTS Z BIGINT":                         "14: new z INT",
+		"MODIFY a VARCHAR(10) AFTER l, MODIFY l VARCHAR(10) AFTER id":                 "2: a moved",
+		"MODIFY a VARCHAR(10) AFTER l, MODIFY l VARCHAR(10) FIRST, ADD z INT AFTER a": "1: id moved; 2: a moved; 3: new z INT",
 		"DROP INDEX other": "the same",
 	} {
 		c, err := alteredBy(clauses, strictSession())
