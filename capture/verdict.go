@@ -69,7 +69,7 @@ func (t tableSet) judgeDropDatabase(s statement.Statement) verdict {
 // others.
 func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 	if s.Temporary {
-		return verdict{}
+		return t.judgeTemporary(s)
 	}
 	if v, decided := t.judgeNames(s); decided {
 		return v
@@ -93,6 +93,17 @@ func (t tableSet) judgeDDL(s statement.Statement, sql []byte) verdict {
 	if !s.Certain {
 		if n, hit := t.mentioned(sql); hit {
 			return verdict{stop: kind, table: n, hint: loadAnew, alone: true}
+		}
+	}
+	return verdict{}
+}
+
+// judgeTemporary decides on a temporary table. Where it hides a captured one, what follows in the log
+// of that name may be about either: only sessions that log statements create one in the log.
+func (t tableSet) judgeTemporary(s statement.Statement) verdict {
+	for _, n := range s.Tables {
+		if name := (Name{n.Schema, n.Table}); s.Kind == statement.CreateTable && t.captured(name) {
+			return verdict{stop: "CREATE TEMPORARY TABLE of its name", table: name, alone: true, hint: "end the sessions that override binlog_format = 'ROW'; " + loadAnew}
 		}
 	}
 	return verdict{}
