@@ -113,6 +113,12 @@ func ambiguous(c Column) string {
 	return ""
 }
 
+// LeaveOut is the line of the configuration that leaves a table out. A rule that does not include a
+// table leaves it to the next, so a rule of the table's own would not do.
+func LeaveOut(n Name) string {
+	return fmt.Sprintf("tables: [{include: ..., exclude: [%q]}, ...]   # in every rule that includes it", n)
+}
+
 // repairKey says what can be done about a table whose rows nothing identifies, or not what the
 // user has named.
 func repairKey(n Name, problem error) string {
@@ -123,7 +129,7 @@ func repairKey(n Name, problem error) string {
 			rule("key: [...]") + "     # columns that identify rows, though nothing enforces it\n" +
 			rule("mode: append") + "   # rows are inserted and never change\n" +
 			rule("mode: rows") + "     # whole rows are compared, and equal ones counted\n" +
-			rule(fmt.Sprintf("exclude: [%q]", n))
+			"-- or " + LeaveOut(n)
 	case errors.Is(problem, ErrNotAKey):
 		return rule("key: [...]") + "   # columns of a table for which the server enforces no key; else leave it out"
 	}

@@ -51,6 +51,21 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// TestRepairLeavesOut names every rule as the place to exclude a table in: a rule of its own that
+// excludes what it includes leaves the table to the next.
+func TestRepairLeavesOut(t *testing.T) {
+	n := Name{"shop", "bag"}
+	repair := repairKey(n, ErrNoKey)
+	if want := LeaveOut(n); !strings.HasSuffix(repair, want) || strings.Contains(repair, `include: "shop.bag", exclude`) {
+		t.Errorf("%s does not end with %s", repair, want)
+	}
+	for _, want := range []string{`exclude: ["shop.bag"]`, "in every rule that includes it"} {
+		if !strings.Contains(repair, want) {
+			t.Errorf("no %q in %s", want, repair)
+		}
+	}
+}
+
 // identityPlan is testPlan for a table whose rows are told apart in some way; a declared key is of
 // the columns b and a.
 func identityPlan(t *testing.T, i Identity) *plan {

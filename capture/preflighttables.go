@@ -28,7 +28,7 @@ func (p *preflight) checkTables() error {
 		if t.Problem == nil {
 			continue
 		}
-		repair := cmp.Or(repairKey(t.Name, t.Problem), fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name))
+		repair := cmp.Or(repairKey(t.Name, t.Problem), LeaveOut(t.Name))
 		p.problem(t.Name, repair, "%s", strings.ReplaceAll(t.Problem.Error(), "\n", "; "))
 		p.Problems[len(p.Problems)-1].Shape = true
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"cdcd/capture"
@@ -252,9 +253,10 @@ func preflight(ctx context.Context, c config.Config) (*capture.Report, error) {
 		source := tableSource(c, t, target)
 		lake := table.Name{Namespace: target.Namespace, Table: target.Table}
 		if err := cmp.Or(source.Check(), lake.Check()); t.Problem == nil && err != nil {
-			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: ..., exclude: [%q]}]", t.Name), Shape: true})
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: capture.LeaveOut(t.Name), Shape: true})
 		} else if err := storageOf(c, target).Check(source); t.Problem == nil && err != nil {
-			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: err.Error(), Repair: fmt.Sprintf("tables: [{include: [%q], ...}, ...], a rule of its own before %s", t.Name, storageOf(c, target).Place), Shape: true})
+			place, what := storageOf(c, target).Place, strings.TrimPrefix(err.Error(), t.Name.String()+": ")
+			report.Problems = append(report.Problems, capture.Problem{Table: t.Name.String(), What: what, Repair: fmt.Sprintf("correct it there, or write a rule of its own before %s: tables: [{include: [%q], ...}, ...]", place, t.Name), Shape: true})
 		}
 	}
 	return report, nil
