@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,6 +92,7 @@ func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) 
 		{"tables", p.checkTables},
 		{"foreign keys", p.checkCascades},
 		{"SELECT", p.checkSelect},
+		{"LOCK TABLES", func() error { return p.checkLocks(wish) }},
 		{"the log", p.checkDump},
 	} {
 		if err := check.run(); err != nil {
@@ -111,9 +113,10 @@ func (p *preflight) readRetention() error {
 // preflight is a preflight under way.
 type preflight struct {
 	Report
-	ctx context.Context // of this one call
-	db  *sql.DB
-	src Source
+	ctx    context.Context // of this one call
+	db     *sql.DB
+	src    Source
+	silent bool // without a log or GTIDs the log cannot be asked for
 }
 
 func (p *preflight) problem(table Name, repair, format string, args ...any) {
@@ -170,6 +173,7 @@ func (p *preflight) checkLog() error {
 		return err
 	}
 	if on != "ON" {
+		p.silent = true
 		p.problem(Name{}, "log_bin = binlog   -- under [mysqld] in the server's configuration, then restart it", "the binary log is off")
 		return nil
 	}
@@ -179,19 +183,25 @@ func (p *preflight) checkLog() error {
 	); err != nil {
 		return err
 	}
-	if p.Server.Flavor == MariaDB {
-		return p.warnOfImage()
-	}
-	return nil
+	return p.warnOfImage()
 }
 
-// warnOfImage tells which updates of MariaDB cannot be read where its images are incomplete.
+// warnOfImage tells which updates cannot be read where images are incomplete.
 func (p *preflight) warnOfImage() error {
 	image, _, err := p.variable("binlog_row_image")
-	if err == nil && !strings.EqualFold(image, "FULL") {
-		p.warn(p.set("binlog_row_image", "'FULL'"), "binlog_row_image is %q: updates of tables with generated columns, and such that may come from REPLACE, stop replication", image)
+	if err != nil || strings.EqualFold(image, "FULL") {
+		return err
 	}
-	return err
+	if p.Server.Flavor == MariaDB {
+		p.warn(p.set("binlog_row_image", "'FULL'"), "binlog_row_image is %q: updates of tables with generated columns, and such that may come from REPLACE, cannot be followed", image)
+		return nil // it logs whole rows of tables without a key
+	}
+	for _, t := range p.Tables {
+		if t.Identity.matched() {
+			p.warn(p.set("binlog_row_image", "'FULL'"), "binlog_row_image is %q: updates and deletes in %s cannot be followed, whose rows no key of the server tells apart", image, t.Name)
+		}
+	}
+	return nil
 }
 
 func (p *preflight) checkGTID() error {
@@ -203,6 +213,7 @@ func (p *preflight) checkGTID() error {
 		return err
 	}
 	if mode != "ON" {
+		p.silent = true
 		p.problem(Name{}, "SET PERSIST enforce_gtid_consistency = ON;\nSET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; SET PERSIST gtid_mode = ON;",
 			"gtid_mode is %q, must be \"ON\"", mode)
 	}
@@ -249,8 +260,12 @@ func (p *preflight) hasRows(query string) (bool, error) {
 	return rows.Next(), rows.Err()
 }
 
+// missingGrant says once that a privilege is missing.
 func (p *preflight) missingGrant(privilege string) {
-	p.problem(Name{}, fmt.Sprintf("GRANT %s ON *.* TO %s;", privilege, p.account()), "the user lacks the privilege %s", privilege)
+	pr := Problem{What: "the user lacks the privilege " + privilege, Repair: fmt.Sprintf("GRANT %s ON *.* TO %s;", privilege, p.account())}
+	if !slices.Contains(p.Problems, pr) {
+		p.Problems = append(p.Problems, pr)
+	}
 }
 
 // account is the user as GRANT wants it.

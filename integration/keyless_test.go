@@ -292,7 +292,13 @@ func TestKeylessLock(t *testing.T) {
 	p := newPipeline(t, s, "", settings{"source.user": "keylock", "tables": []any{map[string]any{"include": schema + ".t", "mode": "rows"}}})
 	p.launch()
 	p.wantExit(78, "GRANT LOCK TABLES ON `"+schema+"`.*")
+	if warned := p.check().Warnings; len(warned) != 1 || !strings.Contains(warned[0].What, "may not lock "+schema+".t") {
+		t.Errorf("warnings: %+v", warned)
+	}
 	s.exec(t, "GRANT LOCK TABLES ON "+schema+".* TO keylock")
+	if warned := p.check().Warnings; len(warned) > 0 {
+		t.Errorf("warnings with the grant: %+v", warned)
+	}
 	conn := s.conn(t)
 	for _, statement := range []string{"BEGIN", "INSERT INTO " + schema + ".t VALUES (1)"} {
 		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
