@@ -46,7 +46,7 @@ func command(do func(ctx context.Context, body json.RawMessage) (any, error)) ht
 func refuse(w http.ResponseWriter, err error) {
 	code := http.StatusServiceUnavailable
 	switch {
-	case errors.As(err, new(badRequest)):
+	case errors.As(err, new(badRequest)), errors.Is(err, commit.ErrUnknownTable):
 		code = http.StatusBadRequest
 	case errors.Is(err, commit.ErrBusy), errors.Is(err, commit.ErrNoCut), errors.Is(err, commit.ErrNotRenewed):
 		code = http.StatusConflict
@@ -60,7 +60,8 @@ type client struct{ socket string }
 // commandTimeout bounds a command: the daemon has bounds of its own for each step.
 const commandTimeout = 2 * time.Minute
 
-// post sends a command. Whatever the daemon refuses can be tried again later.
+// post sends a command. What the daemon refuses can be tried again later, but for a command that
+// it does not understand or a table that it does not write.
 func (c client) post(ctx context.Context, path string, what, to any) error {
 	body, err := json.Marshal(what)
 	if err != nil {
@@ -123,5 +124,9 @@ func (c client) send(ctx context.Context, method, path string, body []byte) (*ht
 	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil || r.Error == "" {
 		return nil, coded{exitLater, fmt.Errorf("the daemon answers %s: it may be of another version", resp.Status)}
 	}
-	return nil, coded{exitLater, fmt.Errorf("the daemon refuses: %s", r.Error)}
+	code := exitLater
+	if resp.StatusCode == http.StatusBadRequest {
+		code = exitUsage
+	}
+	return nil, coded{code, fmt.Errorf("the daemon refuses: %s", r.Error)}
 }
