@@ -83,6 +83,9 @@ func passingID() uint32 {
 	return rand.Uint32() | high
 }
 
+// ErrTLSFiles reports that a certificate or key which the configuration names cannot be used.
+var ErrTLSFiles = errors.New("source.tls")
+
 // tlsConfig builds the TLS settings, nil for plain text.
 func (s Source) tlsConfig() (*tls.Config, error) {
 	t := s.TLS
@@ -94,7 +97,7 @@ func (s Source) tlsConfig() (*tls.Config, error) {
 		cfg.ServerName = s.host()
 	}
 	if err := t.loadFiles(cfg); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrTLSFiles, err)
 	}
 	switch t.Mode {
 	case TLSVerifyIdentity:

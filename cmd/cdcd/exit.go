@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"syscall"
@@ -48,7 +50,7 @@ func exitCode(err error) int {
 		return exitHuman
 	}
 	for _, human := range []error{
-		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess,
+		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess, capture.ErrTLSFiles,
 		commit.ErrCannotRepair, commit.ErrUnfinishedRewind, table.ErrGone,
 		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
 		table.ErrOptionsChanged, table.ErrIncomplete, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
@@ -65,8 +67,17 @@ func exitCode(err error) int {
 			return exitLater
 		}
 	}
-	if capture.Transient(err) {
+	if capture.Transient(err) || untrusted(err) {
 		return exitLater
 	}
 	return exitFailure
+}
+
+// untrusted reports that a server's certificate does not do, which others see to: it has expired,
+// or is about to be replaced.
+func untrusted(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &invalid)
 }
