@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func TestFlushAtEnd(t *testing.T) {
 			}
 			return nil
 		})
-		p.stop()
+		p.stopBy(map[string]syscall.Signal{mysql97: syscall.SIGTERM, mariadb118: syscall.SIGHUP}[s.release])
 		p.oracle("duckdb").equal(t, "flush.t")
 		p.start()
 		for _, table := range []string{"flush.t", "flush.quiet"} {

@@ -144,7 +144,12 @@ func (p *pipeline) kill() {
 // stop ends the daemon in order.
 func (p *pipeline) stop() {
 	p.t.Helper()
-	if err := p.daemon.signal(syscall.SIGTERM, time.Minute); err != nil {
+	p.stopBy(syscall.SIGTERM)
+}
+
+func (p *pipeline) stopBy(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.daemon.signal(s, time.Minute); err != nil {
 		p.t.Fatal(err)
 	}
 	if code, _ := p.daemon.exitCode(0); code != 0 {

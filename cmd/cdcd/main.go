@@ -40,10 +40,20 @@ type console struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	code := run(ctx, os.Args[1:], console{os.Stdout, os.Stderr})
 	os.Exit(code)
+}
+
+// stopSignals are those that ask the process to stop. SIGHUP is one, for a terminal that is closed
+// and for those who expect it to reload the configuration; but under nohup it is passed over.
+func stopSignals() []os.Signal {
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		out = append(out, syscall.SIGHUP)
+	}
+	return out
 }
 
 // run executes one command and gives the exit code. ctx ends when the process is asked to

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"cdcd/capture"
@@ -179,7 +177,7 @@ func (d *daemon) drive(stop, ctx context.Context, lake *lakehouse, p *commit.Pip
 	d.notifyReady()
 	go func() { // a second signal ends the process at once
 		<-stop.Done()
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		signal.Reset(stopSignals()...)
 	}()
 	maintaining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(stop, cancel)()
@@ -206,7 +204,7 @@ func (d *daemon) examine(ctx context.Context, lake *lakehouse) (*capture.Report,
 		return nil, err
 	}
 	for _, w := range report.Warnings {
-		d.logger.Warn("source", "problem", w.What, "repair", w.Repair)
+		d.logger.Warn("source", "table", w.Table, "problem", w.What, "repair", w.Repair)
 	}
 	if err := d.passOver(ctx, lake, report); err != nil {
 		return nil, err
