@@ -51,6 +51,25 @@ func TestTablesComeAndGo(t *testing.T) {
 	})
 }
 
+// TestDroppedBeforeItBegan kills the daemon when it has created a table in the lake, and drops that of the
+// source. The others are replicated, and so is one that has the name later.
+func TestDroppedBeforeItBegan(t *testing.T) {
+	s := sharedServer(t, mariadb118)
+	s.schema(t, "began")
+	s.exec(t, "CREATE TABLE began.a (id INT PRIMARY KEY, n INT); CREATE TABLE began.b LIKE began.a; INSERT INTO began.b VALUES (1, 1)")
+	p := newPipeline(t, s, "began.*", nil)
+	p.launch("CDCD_FAILPOINT=table-created=2") // the control table's is the first
+	if code, err := p.daemon.exitCode(time.Minute); err != nil || code != -1 {
+		t.Fatalf("exit %d, %v", code, err)
+	}
+	s.exec(t, "DROP TABLE began.a")
+	p.start()
+	p.reach()
+	s.exec(t, "CREATE TABLE began.a (id INT PRIMARY KEY, n INT); INSERT INTO began.a VALUES (1, 1); INSERT INTO began.b VALUES (2, 2)")
+	p.reachWhole()
+	p.verifyExact(t)
+}
+
 // comeAndGo changes which tables have which names. Of some it makes others, with a number.
 func comeAndGo(t *testing.T, s *server, number string) {
 	t.Helper()

@@ -288,7 +288,8 @@ func (s *source) members(ctx context.Context, report *capture.Report) ([]commit.
 	return append(out, gone...), err
 }
 
-// orphans finds lake tables of this pipeline whose source table is wanted but gone.
+// orphans finds lake tables of this pipeline whose source table is wanted but gone. One that was
+// created and never begun is none: it has no position from which the log would tell that.
 func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target) ([]commit.Member, error) {
 	var out []commit.Member
 	heads, err := lakeTables(ctx, s.lake, s.cfg.Pipeline)
@@ -298,7 +299,7 @@ func (s *source) orphans(ctx context.Context, there map[[2]string]config.Target)
 	for _, h := range heads {
 		n := h.Source.Table.Name
 		target, ok := s.cfg.Match(n.Schema, n.Table)
-		if _, exists := there[[2]string{n.Schema, n.Table}]; exists || !ok || h.Name != (table.Name{Namespace: target.Namespace, Table: target.Table}) {
+		if _, exists := there[[2]string{n.Schema, n.Table}]; exists || !ok || !h.Begun() || h.Name != (table.Name{Namespace: target.Namespace, Table: target.Table}) {
 			continue
 		}
 		s.logger.Warn("a replicated table is gone from the source", "table", n.String())
