@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cdcd/capture"
 	"cdcd/table"
@@ -49,7 +50,7 @@ func (l *loop) stays(ctx context.Context, n table.Name, refused error) error {
 		if err := l.ask(ctx, m); err != nil {
 			return err
 		}
-		if m.left.OfName() && !m.left.Dropped() {
+		if m.left.OfName() && !m.left.Dropped() && !strings.Contains(m.left.Reason, refused.Error()) { // it may be asked for often
 			m.left.Reason += "; " + refused.Error()
 		}
 	}

@@ -182,3 +182,19 @@ func TestNamesComeBackAtStart(t *testing.T) {
 	l.check()
 	l.mem.AssertSize(t, 0)
 }
+
+// TestReasonsAreSaidOnce asks again and again for a table that has another one's name and cannot be
+// replicated.
+func TestReasonsAreSaidOnce(t *testing.T) {
+	lab := newLab(t, 3, "refused")
+	m := &member{Member: lab.members()[0], left: &table.Quarantine{Kind: table.Dropped, Reason: "RENAME TABLE"}}
+	l := &loop{p: &Pipeline{cfg: lab.cfg, aside: map[capture.Name]*member{m.name(): m}}}
+	for range 3 {
+		if err := l.stays(context.Background(), m.Lake, capture.ErrNoKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "RENAME TABLE; " + capture.ErrNoKey.Error(); m.left.Kind != table.Replaced || m.left.Reason != want {
+		t.Errorf("%+v", m.left)
+	}
+}
