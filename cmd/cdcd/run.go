@@ -194,7 +194,16 @@ func (d *daemon) drive(stop, ctx context.Context, lake *lakehouse, p *commit.Pip
 	case errors.Is(err, table.ErrCatalogAccess): // it has let us in before
 		return coded{exitLater, err}
 	}
-	return err
+	return d.hinted(err)
+}
+
+// hinted adds what the configuration offers against an error that concerns one table alone.
+func (d *daemon) hinted(err error) error {
+	var stop *capture.Stop
+	if !errors.As(err, &stop) || stop.Alone == (capture.Name{}) || d.cfg.OnTableError != config.OnTableErrorStop {
+		return err
+	}
+	return fmt.Errorf("%w; or on_table_error: quarantine, with which this table alone stays behind until it is loaded anew (cdcd resnapshot)", err)
 }
 
 // examine checks the source and the catalog. It leaves nothing behind.
