@@ -64,7 +64,7 @@ func asideUpdates(h *Head, back bool, m Mark, now time.Time) ([]icetable.Update,
 	case back && h.Quarantine != nil:
 		out = append(out, icetable.NewRemovePropertiesUpdate([]string{keyQuarantine}))
 	case !back && out != nil && h.Quarantine == nil:
-		q := Quarantine{Kind: Interrupted, Reason: "it was loaded anew when all tables were rewound", Since: now.UTC()}
+		q := Quarantine{Kind: Interrupted, Reason: "it was loaded anew when it was rewound or adopted", Since: now.UTC()}
 		props, err := q.property()
 		return append(out, icetable.NewSetPropertiesUpdate(props)), err
 	}
