@@ -125,6 +125,7 @@ func TestStartOver(t *testing.T) {
 	l.churn(10)
 	l.mustRun()
 	l.check()
+	l.checkCuts()
 	l.mem.AssertSize(t, 0)
 }
 
@@ -165,6 +166,7 @@ func TestEveryCatalogFaultOfStartOver(t *testing.T) {
 				l.churn(4)
 				l.mustRun()
 				l.check()
+				l.checkCuts()
 				l.mem.AssertSize(t, 0)
 			}
 			if least := map[string]int{"commit": 8, "load": 8}[operation]; fired < least {
