@@ -139,7 +139,7 @@ func TestPurgedLog(t *testing.T) {
 				if f.code != 78 {
 					t.Errorf("exit %d", f.code)
 				}
-				wantWords(t, f.err, "no longer holds", "the choices", "tables[].target")
+				wantWords(t, f.err, "no longer holds", "the choices", "cdcd resnapshot --all")
 			}
 			if out := p.must("show", "purged.t").out; strings.Contains(out, "3") {
 				t.Errorf("the lake went on:\n%s", out)

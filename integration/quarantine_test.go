@@ -150,7 +150,8 @@ func TestResnapshotKilled(t *testing.T) {
 		const rows, kills = 12_000, 3
 		s.schema(t, "anew")
 		churnTables(t, s, "anew", rows)
-		p := newPipeline(t, s, "anew.*", settings{"load.chunk_rows": 100, "load.connections": 1})
+		f := startForwarder(t, s.address)
+		p := newPipeline(t, s, "anew.*", settings{"source.address": f.address, "load.chunk_rows": 100, "load.connections": 1})
 		p.start()
 		p.reach()
 		c := startChurn(t, s, "anew", rows, 7)
@@ -166,6 +167,7 @@ func TestResnapshotKilled(t *testing.T) {
 			return rows
 		}
 		before := shown()
+		f.change(func(f *forwarder) { f.pause = 20 * time.Millisecond }) // so that the load is not over before it is looked at
 		p.must("resnapshot", "anew.kv")
 		killed, loaded := 0, int64(0)
 		eventually(t, 2*time.Minute, "the table is loaded anew", func() error {
@@ -186,6 +188,9 @@ func TestResnapshotKilled(t *testing.T) {
 					p.fsck(t)
 				}
 				p.kill()
+				if killed == kills {
+					f.change(func(f *forwarder) { f.pause = 0 })
+				}
 				p.start()
 			}
 			return errors.New(x.State)

@@ -137,9 +137,12 @@ func TestVendedJourney(t *testing.T) {
 	p.stop()
 	p.start()
 	p.reach()
-	asked := catalog.vended.Load()
 	store.mu.Lock()
+	asked := int64(-1) // when the first request was refused
 	store.fault = func(*http.Request) s3Fault {
+		if asked < 0 {
+			asked = catalog.vended.Load()
+		}
 		if catalog.vended.Load() == asked {
 			return s3Expired
 		}
