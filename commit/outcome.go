@@ -32,7 +32,7 @@ func judge(a *table.Attempt, now *table.Head, own int64) (outcome, error) {
 		return 0, fmt.Errorf("%s: %w: it was dropped and created again", before.Name, table.ErrForeignShape)
 	case now.Fence > own && !mutated("nofence"):
 		return fenced, nil
-	case a.Reshapes() && a.Landed(now):
+	case a.Reshapes() && a.Landed(now) && a.KeptMain(now):
 		return landed, nil
 	case !now.SameShape(before):
 		return 0, fmt.Errorf("%s: %w", before.Name, table.ErrForeignShape)

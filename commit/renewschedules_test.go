@@ -66,3 +66,24 @@ func TestRenewSchedules(t *testing.T) {
 		}
 	})
 }
+
+// TestFoundRenewSchedules plays what has found defects: main gets a column of others while it is open
+// whether the load anew has begun. It is not gone on with before a person has decided.
+func TestFoundRenewSchedules(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		open := func(like schedule, _ map[site]int) (out []schedule) {
+			for _, k := range []kind{lost, falseConflict} {
+				for n := range 6 {
+					s := like
+					s.loose, s.faults = n%2 == 0, []fault{{kind: k, actor: evolves, after: true, at: site{"commit", "a", n + 1}}}
+					out = append(out, s)
+				}
+			}
+			return out
+		}
+		c := playKinds(t, 0, open, schedule{tables: 1, seed: 1, begun: true, renews: true}, schedule{tables: 2, seed: 1, begun: true, renews: true, breaks: true})
+		if c.Paths["end: foreign shape"] == 0 {
+			t.Error("none took the path")
+		}
+	})
+}

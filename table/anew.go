@@ -45,8 +45,16 @@ func LoadAs(ctx context.Context, cfg Config, seen *Head) (*Head, error) {
 
 // SameShape reports that neither the schema, nor main's, nor the partition spec differs between two
 // loads.
-func (h *Head) SameShape(o *Head) bool {
-	return h.Schema == o.Schema && h.Spec == o.Spec && h.meta.CurrentSchema().ID == o.meta.CurrentSchema().ID
+func (h *Head) SameShape(o *Head) bool { return h.Schema == o.Schema && h.sameMain(o) }
+
+func (h *Head) sameMain(o *Head) bool {
+	return h.Spec == o.Spec && h.meta.CurrentSchema().ID == o.meta.CurrentSchema().ID
+}
+
+// KeptMain reports that main has the shape that it had before an attempt which is to change that of
+// the branch only. Of others it is true.
+func (a *Attempt) KeptMain(now *Head) bool {
+	return !a.Head.OnBranch() || a.publishes || now.sameMain(a.Head)
 }
 
 // fork gives the head that a load anew begins on.
