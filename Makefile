@@ -62,7 +62,7 @@ $(GHOST):
 	mkdir -p $(@D) && cd "$$(go mod download -json github.com/github/gh-ost@v1.1.6 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && go build -mod=readonly -o $@ ./go/cmd/gh-ost
 
 race: ## unit tests under the race detector (needs a C compiler)
-	CDCD_SCHEDULES=40 CDCD_SEEDS=40 CGO_ENABLED=1 go test -race -timeout 30m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
+	CDCD_SCHEDULES=40 CDCD_SEEDS=40 CGO_ENABLED=1 go test -race -timeout 50m ./capture/... ./commit/... ./compaction/... ./table/... ./verify/... ./fsck/... ./cmd/...
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, FUZZTIME each, little of it on making inputs smaller
