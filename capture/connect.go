@@ -121,7 +121,7 @@ func (s *Stream) identity() string {
 func (s *Stream) countDamage(err error) error {
 	s.damaged++
 	if s.damaged >= damagedReads {
-		return &Stop{What: "a damaged event", Err: fmt.Errorf("after %s: %w", s.applied, err), Hint: "check the server's disk; PURGE or restore its log, or have all tables loaded anew: cdcd resnapshot --all"}
+		return &Stop{What: "a damaged event", Err: fmt.Errorf("after %s: %w", s.applied, err), Hint: "check the server's disk; PURGE or restore its log, or " + allAnew}
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (s *Stream) onOther(e binlog.Event) error {
 	case binlog.TypeAnonymousGTID:
 		return s.stop("a transaction without GTID", Name{}, "SET GLOBAL gtid_mode = ON (step by step: OFF_PERMISSIVE, ON_PERMISSIVE, ON)")
 	case binlog.TypeIncident:
-		return s.stop("an INCIDENT event (the server lost part of its log)", Name{}, "have all tables loaded anew, beside the rows that readers see: cdcd resnapshot --all, then cdcd run")
+		return s.stop("an INCIDENT event (the server lost part of its log)", Name{}, allAnew)
 	case binlog.TypeExecuteLoadQuery:
 		return s.stop("LOAD DATA logged as a statement", Name{}, "SET GLOBAL binlog_format = 'ROW' and end the sessions that override it")
 	}

@@ -57,8 +57,11 @@ func (s *Stop) Reason() string {
 // startOver is what can be done where the log does not lead on from a position.
 const startOver = "the choices: give the server back what it has lost and start cdcd again; or load the tables anew, as a new pipeline (pipeline, warehouse.location). What is in the lake stays as it is"
 
+// allAnew loads all tables anew, from where the server is then.
+const allAnew = "have all tables loaded anew, beside the rows that readers see: cdcd resnapshot --all, then cdcd run"
+
 // loadAll is what can be done as well where the server has all that was applied.
-const loadAll = "the choices: give the server its log back and start cdcd again; or have all tables loaded anew, beside the rows that readers see: cdcd resnapshot --all, then cdcd run. What is in the lake stays as it is"
+const loadAll = "the choices: give the server its log back and start cdcd again; or " + allAnew + ". What is in the lake stays as it is"
 
 // ErrPositionLost reports that the log no longer holds what follows our position.
 var ErrPositionLost = errors.New("the server's log no longer holds the transactions that follow our position")

@@ -107,7 +107,7 @@ func (s *Stream) onXAComplete(e binlog.Event, st statement.Statement) error {
 	}
 	if !known {
 		return s.stop(st.Kind.String()+" of a transaction that was prepared before our position", Name{},
-			"what it changed cannot be told; have all tables loaded anew, beside the rows that readers see: cdcd resnapshot --all, then cdcd run")
+			"what it changed cannot be told; "+allAnew)
 	}
 	if st.Kind == statement.XARollback {
 		k.events, k.absent = nil, nil

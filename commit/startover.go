@@ -29,14 +29,10 @@ func StartOver(ctx context.Context, cfg Config, why string) ([]table.Name, error
 	if err := p.takeFence(ctx, heads); err != nil {
 		return nil, err
 	}
-	records, err := readControl(ctx, heads[p.control])
-	if err != nil {
+	if err := p.readTimeline(ctx, heads); err != nil {
 		return nil, err
 	}
-	if timeline, behind := timelineOf(records, marksOf(heads, p.control)); behind != "" {
-		return nil, fmt.Errorf("%w: %w: %s is not on timeline %d yet; finish it with: %s", ErrCannotRepair, ErrUnfinishedRewind, behind, timeline, finishCommand(records, timeline))
-	}
-	p.epoch = nextEpoch(heads, records)
+	p.epoch = nextEpoch(heads, p.records)
 	var out []table.Name
 	for _, h := range p.following(heads) {
 		if err := p.leaveAsItIs(ctx, h, table.Quarantine{Kind: table.Cut, Reason: why, Since: cfg.Tables.Now().UTC()}); err != nil {
