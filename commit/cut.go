@@ -32,6 +32,8 @@ type cutter struct {
 	newest  Cut      // that this process has published
 	commits int      // of tables, since
 	number  int64    // of the newest epoch that landed
+	other   bool     // the members are no longer those of when taken was found out
+	taken   bool     // a cut of that number has other tables than one would have now
 }
 
 // cutDue reports whether a cut is to be published now, or old ones are to be looked at where
@@ -48,11 +50,33 @@ func (l *loop) cutDue(now time.Time) bool {
 	return (l.draining || now.Sub(c.newest.Published) >= l.p.cfg.Interval || l.reachedEnd()) && l.cuttable()
 }
 
+// renumber has a commit come before the next cut where a cut of the same number has other tables.
+// Who remembers the newest number would not learn of a table that came into cuts under it.
+func (l *loop) renumber() {
+	if !l.cuts.other {
+		return
+	}
+	l.cuts.other = false
+	old := numbered(l.cuts.records, l.cuts.number)
+	had := map[string]bool{}
+	for _, r := range old {
+		had[r.table] = true
+	}
+	same := len(had) == l.inCuts()
+	for _, m := range l.members {
+		same = same && (m.anew || had[m.Lake.String()])
+	}
+	l.cuts.taken = len(old) > 0 && !same
+}
+
 // cuttable reports whether the tables show the source at the finished position: all are
-// loaded, and none is ahead.
+// loaded, and none is ahead; and whether there is a number for a cut of them.
 func (l *loop) cuttable() bool {
 	if mutated("earlycut") {
 		return l.inCuts() > 0
+	}
+	if l.cuts.taken {
+		return false
 	}
 	for _, m := range l.members {
 		if m.anew {
@@ -111,7 +135,7 @@ func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 		l.cuts.commits = 0
 		return
 	}
-	if len(parts) > 0 { // one of that number shows the same snapshots, at an earlier position
+	if len(parts) > 0 { // one of that number shows the same rows of the same tables, perhaps at an earlier position
 		remove = append(remove, numbered(l.cuts.records, l.cuts.number)...)
 	}
 	l.working = true

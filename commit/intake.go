@@ -224,7 +224,7 @@ func (l *loop) adopt(ctx context.Context) error {
 			return err
 		}
 		m.take(m.Source.Table)
-		l.members[n] = m
+		l.members[n], l.cuts.other = m, true
 		l.counters.look(m)
 		if !m.load.complete {
 			members = append(members, m)

@@ -23,7 +23,7 @@ func (l *loop) onWork(w work) error {
 	}
 	l.inFlight = time.Time{}
 	defer l.publish()
-	l.finished, l.cuts.number = w.receipt.End(), w.receipt.Epoch()
+	l.finished, l.cuts.number, l.cuts.taken = w.receipt.End(), w.receipt.Epoch(), false
 	l.counters.landed(w)
 	l.p.cfg.Logger.Debug("epoch committed", "epoch", w.receipt.Epoch(), "tables", len(w.landings), "took_ms", fractional(w.took))
 	for _, ld := range w.landings {

@@ -85,7 +85,7 @@ func newLoop(p *Pipeline, stream Stream, stop <-chan struct{}) *loop {
 		segments: make(chan read, 1), works: make(chan work, 1),
 		openings: make(chan opening), arrivals: make(chan *arrival), toLoad: make(chan []*member),
 		refusals: make(chan refusal), throttle: throttling{told: make(chan Throttle)}, server: stream.Server(),
-		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1},
+		counters: p.counters, prepared: slices.Clone(p.prepared), settlings: make(chan settling, 1), cuts: cutter{records: p.records, number: p.epoch - 1, other: true},
 	}
 	for _, m := range l.members {
 		m.take(m.Source.Table)
@@ -170,6 +170,7 @@ func (l *loop) proceed(ctx context.Context, g *errgroup.Group) error {
 	if err := l.stepRenewal(ctx); err != nil {
 		return err
 	}
+	l.renumber()
 	for _, m := range l.members {
 		m.noteDelivered(l.delivered, now)
 	}
@@ -284,7 +285,8 @@ func (l *loop) reachedEnd() bool {
 }
 
 // lagging gives the tables whose position is to be committed though nothing changed in
-// them: because it has stood still for too long, others changed its snapshots, or this is the end.
+// them: because it has stood still for too long, others changed its snapshots, this is the end, or
+// the next cut needs another number.
 func (l *loop) lagging(now time.Time) []*member {
 	var out []*member
 	ending := l.draining || l.reachedEnd()
@@ -296,7 +298,20 @@ func (l *loop) lagging(now time.Time) []*member {
 			out = append(out, m)
 		}
 	}
+	if len(out) == 0 && l.cuts.taken && l.epoch.empty() {
+		out = l.anyInCuts()
+	}
 	return out
+}
+
+// anyInCuts gives one of the members of which cuts are made, none where there is none.
+func (l *loop) anyInCuts() []*member {
+	for _, m := range l.members {
+		if !m.anew {
+			return []*member{m}
+		}
+	}
+	return nil
 }
 
 // onTouched notes a table of which others have rewritten files or expired snapshots. It gets a

@@ -130,6 +130,7 @@ func (l *loop) part(m *member, why *table.Quarantine) {
 	m.gone.Store(true)
 	m.load.abandon()
 	delete(l.members, m.name())
+	l.cuts.other = true
 	l.p.aside[m.name()] = m
 }
 

@@ -183,7 +183,7 @@ func (l *loop) replace(old, m *member) error {
 		return err
 	}
 	m.take(m.Source.Table)
-	l.members[name] = m
+	l.members[name], l.cuts.other = m, true
 	l.counters.look(m)
 	if !m.load.complete {
 		l.unloaded = append(l.unloaded, m)
@@ -310,6 +310,7 @@ func (c *committer) publish(ctx context.Context, m *member) (landing, error) {
 func (l *loop) onPublished(w work) {
 	m := w.published.member
 	m.anew = false
+	l.cuts.other = true
 	l.counters.look(m)
 	l.cuts.commits++
 	l.logDebris(*w.published)
