@@ -77,6 +77,9 @@ func preflightOnce(ctx context.Context, db *sql.DB, src Source, want func(Name) 
 	if p.Tables, err = Tables(ctx, db, want, wish); err != nil {
 		return nil, err
 	}
+	if err = EstimateRows(ctx, db, p.Tables); err != nil {
+		return nil, err
+	}
 	for _, check := range []struct {
 		what string
 		run  func() error

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -13,6 +14,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"cdcd/capture"
 )
 
 // checked is what the tests look at of cdcd check --json.
@@ -150,6 +154,37 @@ func TestPreflightTables(t *testing.T) {
 		}
 		p.set(settings{"tables": []any{map[string]any{"include": "pre.*", "exclude": []any{"pre.keyless", "pre.shape", "pre.nullkey", "pre.reserved", "pre.child"}}}})
 		p.catchUp()
+	})
+}
+
+// TestEstimateAfterImport fills a table behind the server's back, as it were: what MySQL says of its
+// size to who does not insist is from before.
+func TestEstimateAfterImport(t *testing.T) {
+	const rows, least = 20_000, 15_000 // the server samples
+	eachRelease(t, func(t *testing.T, s *server) {
+		s.schema(t, "imported")
+		s.exec(t, "CREATE TABLE imported.t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(100))")
+		stored := func() string {
+			return s.text(t, "SELECT table_rows FROM information_schema.tables WHERE table_schema = 'imported'")
+		}
+		if n := stored(); n != "0" {
+			t.Fatalf("%s rows in an empty table", n)
+		}
+		s.exec(t, fmt.Sprintf("INSERT INTO imported.t (v) VALUES %s(REPEAT('v', 50))", strings.Repeat("(REPEAT('v', 50)),", rows-1)))
+		want := func(n capture.Name) bool { return n.Schema == "imported" }
+		eventually(t, time.Minute, "the server has counted", func() error { // it does so in the background
+			report, err := capture.Preflight(t.Context(), s.source(t.Name()), want, nil)
+			if err != nil {
+				return fatalError{err}
+			}
+			if n := report.Tables[0].Rows; n < least {
+				return fmt.Errorf("about %d rows", n)
+			}
+			return nil
+		})
+		if n := stored(); s.flavor == capture.MySQL && n != "0" {
+			t.Errorf("the server looked by itself, and says %s: the test shows nothing", n)
+		}
 	})
 }
 

@@ -213,6 +213,9 @@ func (s *source) Member(ctx context.Context, n capture.Name) (commit.Member, boo
 	if err != nil || len(infos) == 0 {
 		return commit.Member{}, false, err
 	}
+	if err := capture.EstimateRows(ctx, s.db, infos); err != nil {
+		return commit.Member{}, false, err
+	}
 	m := s.member(infos[0])
 	if err := cmp.Or(infos[0].Problem, m.Source.Check(), m.Storage.Check(m.Source)); err != nil {
 		return m, true, err
