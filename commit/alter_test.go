@@ -349,32 +349,21 @@ func TestAlterWhileAdopted(t *testing.T) {
 // TestEveryCatalogFaultOfAlterations fails every call to the catalog of a run that meets
 // alterations, before and after it took effect.
 func TestEveryCatalogFaultOfAlterations(t *testing.T) {
-	for _, applied := range []bool{false, true} {
-		fired := 0
-		for at := 1; ; at++ {
-			l := newLab(t, 5, "a", "b")
-			l.churn(6)
-			l.mustRun()
-			for _, name := range []string{"a", "b", "a"} {
-				l.churn(2)
-				l.server.alter(name)
-				l.churn(1)
-				l.server.truncate(name)
-			}
+	eachCatalogFault(t, map[string]int{"commit": 10}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 5, "a", "b")
+		l.churn(6)
+		l.mustRun()
+		for _, name := range []string{"a", "b", "a"} {
 			l.churn(2)
-			l.faults.calls = nil
-			l.faults.operation, l.faults.at, l.faults.applied = "commit", at, applied
-			l.finish()
-			for _, name := range l.names {
-				l.checkAltered(name)
-			}
-			if !l.faults.fired {
-				break
-			}
-			fired++
+			l.server.alter(name)
+			l.churn(1)
+			l.server.truncate(name)
 		}
-		if fired < 10 {
-			t.Errorf("applied %v: only %d calls failed", applied, fired)
+		l.churn(2)
+		arm(l)
+		l.finish()
+		for _, name := range l.names {
+			l.checkAltered(name)
 		}
-	}
+	})
 }

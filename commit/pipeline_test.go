@@ -43,41 +43,16 @@ func TestLoadAndStream(t *testing.T) {
 // restarts where the run ends with an error. The rows must be right in the end, and no
 // epoch may be in a table twice.
 func TestEveryCatalogFault(t *testing.T) {
-	for _, operation := range []string{"load", "commit"} {
-		for _, applied := range []bool{false, true} {
-			if operation == "load" && applied {
-				continue
-			}
-			fired := 0
-			for at := 1; ; at++ {
-				l := newLab(t, 7, "a", "b")
-				l.churn(12)
-				l.faults.operation, l.faults.at, l.faults.applied = operation, at, applied
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-				err := l.run(ctx)
-				if err == nil {
-					l.churn(6)
-					err = l.run(ctx)
-				}
-				if err != nil && !errors.Is(err, errInjected) {
-					t.Fatalf("%s call %d: %v", operation, at, err)
-				}
-				cancel()
-				l.finish()
-				l.check()
-				l.checkHistory()
-				l.checkCuts()
-				if !l.faults.fired {
-					break
-				}
-				fired++
-			}
-			if fired < map[string]int{"load": 5, "commit": 10}[operation] {
-				t.Errorf("%s: only %d calls failed", operation, fired)
-			}
-			t.Logf("%s, applied %v: %d schedules", operation, applied, fired)
-		}
-	}
+	eachCatalogFault(t, map[string]int{"load": 5, "commit": 10}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 7, "a", "b")
+		l.churn(12)
+		arm(l)
+		l.runTwice(func() { l.churn(6) })
+		l.finish()
+		l.check()
+		l.checkHistory()
+		l.checkCuts()
+	})
 }
 
 func TestIdleTablesFollow(t *testing.T) {

@@ -247,32 +247,21 @@ func TestStopOfOneTable(t *testing.T) {
 // TestEveryCatalogFaultOfQuarantines fails every call to the catalog of a run in which a table
 // leaves, before and after it took effect: the same is decided again, or is known.
 func TestEveryCatalogFaultOfQuarantines(t *testing.T) {
-	for _, applied := range []bool{false, true} {
-		fired := 0
-		for at := 1; ; at++ {
-			l := newLab(t, 5, "a", "b")
-			l.cfg.Quarantine = true
-			l.churn(6)
-			l.mustRun()
-			l.churn(3)
-			l.server.breakNext("a")
-			n := len(l.server.log) + 1
-			l.churn(4)
-			l.faults.calls = nil
-			l.faults.operation, l.faults.at, l.faults.applied = "commit", at, applied
-			l.finish()
-			l.checkQuarantined("a", n, false)
-			l.without("a")
-			l.check()
-			if !l.faults.fired {
-				break
-			}
-			fired++
-		}
-		if fired < 6 {
-			t.Errorf("applied %v: only %d calls failed", applied, fired)
-		}
-	}
+	eachCatalogFault(t, map[string]int{"commit": 6}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 5, "a", "b")
+		l.cfg.Quarantine = true
+		l.churn(6)
+		l.mustRun()
+		l.churn(3)
+		l.server.breakNext("a")
+		n := len(l.server.log) + 1
+		l.churn(4)
+		arm(l)
+		l.finish()
+		l.checkQuarantined("a", n, false)
+		l.without("a")
+		l.check()
+	})
 }
 
 // TestLeavesTwice has the stream let a table go while the committer still finds out that it cannot

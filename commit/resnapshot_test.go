@@ -137,39 +137,23 @@ func TestResnapshot(t *testing.T) {
 // TestEveryCatalogFaultOfResnapshots fails every call to the catalog of a run that loads a table
 // anew, before and after it took effect. Nothing is lost or there twice, and the load goes on.
 func TestEveryCatalogFaultOfResnapshots(t *testing.T) {
-	for _, operation := range []string{"commit", "load"} {
-		for _, applied := range []bool{false, true} {
-			fired := 0
-			for at := 1; ; at++ {
-				l := newLab(t, 5, "a", "b")
-				l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
-				l.churn(8)
-				l.mustRun()
-				l.server.breakAltered("a")
-				l.churn(4)
-				l.mustRun()
-				l.churn(2)
-				l.faults.calls = nil
-				l.faults.operation, l.faults.at, l.faults.applied = operation, at, applied
-				l.renewAtLast("a")
-				if !l.faults.fired {
-					break
-				}
-				fired++
-				l.mustRun()
-				l.checkAltered("a")
-				l.check()
-				l.checkHistory()
-				l.mem.AssertSize(t, 0)
-			}
-			if least := map[string]int{"commit": 6, "load": 4}[operation]; fired < least {
-				t.Errorf("%s, applied %v: only %d calls failed", operation, applied, fired)
-			}
-			if operation == "load" {
-				break
-			}
-		}
-	}
+	eachCatalogFault(t, map[string]int{"load": 4, "commit": 6}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 5, "a", "b")
+		l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
+		l.churn(8)
+		l.mustRun()
+		l.server.breakAltered("a")
+		l.churn(4)
+		l.mustRun()
+		l.churn(2)
+		arm(l)
+		l.renewAtLast("a")
+		l.mustRun()
+		l.checkAltered("a")
+		l.check()
+		l.checkHistory()
+		l.mem.AssertSize(t, 0)
+	})
 }
 
 // renewAtLast has a table loaded anew, again after each error that was injected.

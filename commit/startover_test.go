@@ -146,35 +146,19 @@ func TestStartOverRefuses(t *testing.T) {
 // TestEveryCatalogFaultOfStartOver fails every call to the catalog while tables leave and are loaded
 // anew, before and after it took effect.
 func TestEveryCatalogFaultOfStartOver(t *testing.T) {
-	for _, operation := range []string{"commit", "load"} {
-		for _, applied := range []bool{false, true} {
-			fired := 0
-			for at := 1; ; at++ {
-				l := newLab(t, 5, "a", "b")
-				l.churn(8)
-				l.mustRun()
-				l.churn(4)
-				l.purge()
-				l.faults.calls = nil
-				l.faults.operation, l.faults.at, l.faults.applied = operation, at, applied
-				l.startOver()
-				l.anewAtLast("a", "b")
-				if !l.faults.fired {
-					break
-				}
-				fired++
-				l.churn(4)
-				l.mustRun()
-				l.check()
-				l.checkCuts()
-				l.mem.AssertSize(t, 0)
-			}
-			if least := map[string]int{"commit": 8, "load": 8}[operation]; fired < least {
-				t.Errorf("%s, applied %v: only %d calls failed", operation, applied, fired)
-			}
-			if operation == "load" {
-				break
-			}
-		}
-	}
+	eachCatalogFault(t, map[string]int{"load": 8, "commit": 8}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 5, "a", "b")
+		l.churn(8)
+		l.mustRun()
+		l.churn(4)
+		l.purge()
+		arm(l)
+		l.startOver()
+		l.anewAtLast("a", "b")
+		l.churn(4)
+		l.mustRun()
+		l.check()
+		l.checkCuts()
+		l.mem.AssertSize(t, 0)
+	})
 }

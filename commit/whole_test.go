@@ -110,34 +110,15 @@ func TestWholeLoad(t *testing.T) {
 // TestEveryCatalogFaultOfWholeLoads fails every call of a run in which a table without a key is
 // loaded, before and after it took effect.
 func TestEveryCatalogFaultOfWholeLoads(t *testing.T) {
-	for _, applied := range []bool{false, true} {
-		fired := 0
-		for at := 1; ; at++ {
-			l := newLab(t, 7, "log", "a")
-			l.append("log", 12)
-			l.faults.operation, l.faults.at, l.faults.applied = "commit", at, applied
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			err := l.run(ctx)
-			if err == nil {
-				l.append("log", 6)
-				err = l.run(ctx)
-			}
-			cancel()
-			if err != nil && !errors.Is(err, errInjected) {
-				t.Fatalf("call %d: %v", at, err)
-			}
-			l.finish()
-			l.check()
-			l.checkHistory()
-			if !l.faults.fired {
-				break
-			}
-			fired++
-		}
-		if fired < 9 {
-			t.Errorf("only %d calls failed", fired)
-		}
-	}
+	eachCatalogFault(t, map[string]int{"commit": 9}, func(t *testing.T, arm func(*lab)) {
+		l := newLab(t, 7, "log", "a")
+		l.append("log", 12)
+		arm(l)
+		l.runTwice(func() { l.append("log", 6) })
+		l.finish()
+		l.check()
+		l.checkHistory()
+	})
 }
 
 // TestWholeLoadBeginsAgain breaks the connection inside of a load: its rows are read again.

@@ -56,6 +56,7 @@ func (k *checkCmd) Run(ctx context.Context, c console, flags *cli) error {
 		return err
 	}
 	report.Problems = append(report.Problems, lakeProblems...)
+	report.Warnings = append(report.Warnings, directoryWarnings(cfg)...)
 	targets := targetsOf(cfg, report)
 	out := checkReport{
 		OK: len(report.Problems) == 0, Server: fmt.Sprintf("%v %s", report.Server.Flavor, report.Server.Version), Position: report.Server.Executed.String(),
