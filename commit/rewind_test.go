@@ -192,6 +192,13 @@ func TestRewindRefuses(t *testing.T) {
 	l.expireBefore("b")
 	refused("expired", cuts[len(cuts)-2], table.ErrGone)
 	l.check()
+	newest := cuts[len(cuts)-1]
+	l.server.alter("a")
+	l.churn(3)
+	l.mustRun()
+	fence = l.head("a").Fence
+	refused("altered since, by ourselves", newest, table.ErrOtherShape)
+	l.checkAltered("a")
 }
 
 // TestRewindKeepsLaterTables: a table that is not in the cut stays as it is.

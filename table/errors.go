@@ -17,6 +17,8 @@ var (
 	ErrForeignLoad = errors.New("another writer changed the branch " + refLoad + ", on which the table is loaded anew")
 	// ErrForeignShape reports a schema or partition spec that we did not make.
 	ErrForeignShape = errors.New("another writer changed the table's schema, partitioning or delete files")
+	// ErrOtherShape reports a snapshot that main cannot be set to, for the table has been altered since.
+	ErrOtherShape = errors.New("the table has been altered since")
 	// ErrOptionsChanged reports a configuration that no longer fits an existing table.
 	ErrOptionsChanged = errors.New("the table was created with other options")
 	// ErrCorrupt reports metadata that breaks Iceberg's rules.

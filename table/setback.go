@@ -79,7 +79,7 @@ func (h *Head) Restorable(snapshot int64) error {
 	case s == nil:
 		return fmt.Errorf("%s: %w: snapshot %d has expired", h.Name, ErrGone, snapshot)
 	case s.SchemaID == nil || *s.SchemaID != h.Schema:
-		return fmt.Errorf("%s: %w: snapshot %d has another schema than the table has now", h.Name, ErrForeignShape, snapshot)
+		return fmt.Errorf("%s: %w: snapshot %d has another schema", h.Name, ErrOtherShape, snapshot)
 	}
 	return nil
 }

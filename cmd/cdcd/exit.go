@@ -52,7 +52,7 @@ func exitCode(err error) int {
 	for _, human := range []error{
 		capture.ErrPositionLost, capture.ErrHistoryLost, capture.ErrAccess, capture.ErrTLSFiles,
 		commit.ErrCannotRepair, commit.ErrUnfinishedRewind, table.ErrGone,
-		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape,
+		table.ErrNotOurs, table.ErrOtherPipeline, table.ErrRolledBack, table.ErrForeignRows, table.ErrForeignShape, table.ErrOtherShape,
 		table.ErrOptionsChanged, table.ErrIncomplete, table.ErrCorrupt, table.ErrCatalogAccess, table.ErrCatalogUnfit, fileio.ErrAccess, fileio.ErrUnfit, fs.ErrPermission,
 	} {
 		if errors.Is(err, human) {
