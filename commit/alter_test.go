@@ -150,10 +150,11 @@ func appendAltered(b *array.RecordBuilder, t *capture.Table, id int64, at int) {
 // checkAltered compares the columns that came later, at every snapshot whose load is complete.
 func (l *lab) checkAltered(name string) {
 	l.t.Helper()
-	for _, s := range l.head(name).History() {
+	h := l.head(name)
+	for _, s := range h.History() {
 		n := l.count(s.Mark.Position)
 		shape, written := l.server.shape(name, n), l.server.written(name, n)
-		records, err := l.head(name).Scan(context.Background(), table.ScanOptions{Snapshot: s.Snapshot})
+		records, err := h.Scan(context.Background(), table.ScanOptions{Snapshot: s.Snapshot})
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -204,6 +205,7 @@ func (l *lab) begun() bool {
 func TestAlter(t *testing.T) {
 	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, seed, "a", "b")
 			l.churn(20)
 			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -349,21 +351,26 @@ func TestAlterWhileAdopted(t *testing.T) {
 // TestEveryCatalogFaultOfAlterations fails every call to the catalog of a run that meets
 // alterations, before and after it took effect.
 func TestEveryCatalogFaultOfAlterations(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"commit": 10}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 5, "a", "b")
-		l.churn(6)
-		l.mustRun()
-		for _, name := range []string{"a", "b", "a"} {
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"commit": 10},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 5, "a", "b")
+			l.churn(6)
+			l.mustRun()
+			for _, name := range []string{"a", "b", "a"} {
+				l.churn(2)
+				l.server.alter(name)
+				l.churn(1)
+				l.server.truncate(name)
+			}
 			l.churn(2)
-			l.server.alter(name)
-			l.churn(1)
-			l.server.truncate(name)
-		}
-		l.churn(2)
-		arm(l)
-		l.finish()
-		for _, name := range l.names {
-			l.checkAltered(name)
-		}
+			return l
+		},
+		run: (*lab).finish,
+		check: func(l *lab) {
+			for _, name := range l.names {
+				l.checkAltered(name)
+			}
+		},
 	})
 }

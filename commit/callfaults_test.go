@@ -8,12 +8,18 @@ import (
 	"time"
 )
 
+// faultRun is a run that calls to the catalog fail in.
+type faultRun struct {
+	least map[string]int // of an operation, how many calls have to fail
+	begin func(t *testing.T) *lab
+	run   func(l *lab)
+	check func(l *lab) // what has become of it
+}
+
 // eachCatalogFault plays a run again and again, each time with another of its calls to the catalog
-// failing: commits before and after they took effect, loads of tables. least says how many calls of
-// an operation have to fail. play arms the fault where the run begins, and checks what becomes of it;
-// its last run meets no fault.
-func eachCatalogFault(t *testing.T, least map[string]int, play func(t *testing.T, arm func(*lab))) {
-	for operation, n := range least {
+// failing: commits before and after they took effect, loads of tables. The last run meets no fault.
+func eachCatalogFault(t *testing.T, r faultRun) {
+	for operation, least := range r.least {
 		for _, applied := range []bool{false, true} {
 			if operation == "load" && applied {
 				continue // nothing takes effect
@@ -23,16 +29,15 @@ func eachCatalogFault(t *testing.T, least map[string]int, play func(t *testing.T
 				at := 0
 				for fired := true; fired; {
 					at++
-					var faults *faultyCatalog
-					play(t, func(l *lab) {
-						faults = l.faults
-						faults.calls = nil
-						faults.operation, faults.at, faults.applied = operation, at, applied
-					})
-					fired = faults.fired
+					l := r.begin(t)
+					l.faults.calls = nil
+					l.faults.operation, l.faults.at, l.faults.applied = operation, at, applied
+					r.run(l)
+					l.faults.operation, fired = "", l.faults.fired
+					r.check(l)
 				}
-				if at <= n {
-					t.Errorf("only %d calls failed, not %d", at-1, n)
+				if at <= least {
+					t.Errorf("only %d calls failed, not %d", at-1, least)
 				}
 				t.Logf("%d calls failed", at-1)
 			})

@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -135,11 +136,12 @@ func (s *fakeServer) state(name string, n int) map[int64]string {
 }
 
 func (s *fakeServer) position(n int) capture.Position {
-	p := capture.EmptyPosition(capture.MySQL)
-	for i := range n {
-		if err := p.Add(fakeGTID(i + 1)); err != nil {
-			panic(err)
-		}
+	if n == 0 {
+		return capture.EmptyPosition(capture.MySQL)
+	}
+	p, err := capture.ParsePosition(capture.MySQL, fmt.Sprintf("%s:1-%d", fakeSID, n))
+	if err != nil {
+		panic(err)
 	}
 	return p
 }

@@ -63,6 +63,7 @@ func TestNamesThatAreLost(t *testing.T) {
 func TestNamesComeBack(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, seed, "a", "b", "c")
 			l.cfg.Quarantine, l.cfg.Renew, l.cfg.MaxRows = true, true, 30
 			l.churn(20)

@@ -16,6 +16,7 @@ import (
 func TestLoadBesidePartialRows(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, seed, "a", "b")
 			l.cfg.ChunkRows, l.cfg.MaxRows, l.cfg.Interval = 8, 1+int(seed), time.Millisecond
 			for i := range 40 {

@@ -43,15 +43,22 @@ func TestLoadAndStream(t *testing.T) {
 // restarts where the run ends with an error. The rows must be right in the end, and no
 // epoch may be in a table twice.
 func TestEveryCatalogFault(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"load": 5, "commit": 10}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 7, "a", "b")
-		l.churn(12)
-		arm(l)
-		l.runTwice(func() { l.churn(6) })
-		l.finish()
-		l.check()
-		l.checkHistory()
-		l.checkCuts()
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"load": 5, "commit": 10},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 7, "a", "b")
+			l.churn(12)
+			return l
+		},
+		run: func(l *lab) {
+			l.runTwice(func() { l.churn(6) })
+			l.finish()
+		},
+		check: func(l *lab) {
+			l.check()
+			l.checkHistory()
+			l.checkCuts()
+		},
 	})
 }
 

@@ -247,20 +247,26 @@ func TestStopOfOneTable(t *testing.T) {
 // TestEveryCatalogFaultOfQuarantines fails every call to the catalog of a run in which a table
 // leaves, before and after it took effect: the same is decided again, or is known.
 func TestEveryCatalogFaultOfQuarantines(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"commit": 6}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 5, "a", "b")
-		l.cfg.Quarantine = true
-		l.churn(6)
-		l.mustRun()
-		l.churn(3)
-		l.server.breakNext("a")
-		n := len(l.server.log) + 1
-		l.churn(4)
-		arm(l)
-		l.finish()
-		l.checkQuarantined("a", n, false)
-		l.without("a")
-		l.check()
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"commit": 6},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 5, "a", "b")
+			l.cfg.Quarantine = true
+			l.churn(6)
+			l.mustRun()
+			l.churn(3)
+			l.server.breakNext("a")
+			l.churn(4)
+			return l
+		},
+		run: (*lab).finish,
+		check: func(l *lab) {
+			for n := range l.server.breaks {
+				l.checkQuarantined("a", n, false)
+			}
+			l.without("a")
+			l.check()
+		},
 	})
 }
 

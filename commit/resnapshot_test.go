@@ -137,22 +137,27 @@ func TestResnapshot(t *testing.T) {
 // TestEveryCatalogFaultOfResnapshots fails every call to the catalog of a run that loads a table
 // anew, before and after it took effect. Nothing is lost or there twice, and the load goes on.
 func TestEveryCatalogFaultOfResnapshots(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"load": 4, "commit": 6}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 5, "a", "b")
-		l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
-		l.churn(8)
-		l.mustRun()
-		l.server.breakAltered("a")
-		l.churn(4)
-		l.mustRun()
-		l.churn(2)
-		arm(l)
-		l.renewAtLast("a")
-		l.mustRun()
-		l.checkAltered("a")
-		l.check()
-		l.checkHistory()
-		l.mem.AssertSize(t, 0)
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"load": 4, "commit": 6},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 5, "a", "b")
+			l.cfg.Quarantine, l.cfg.LoadConnections = true, 1
+			l.churn(8)
+			l.mustRun()
+			l.server.breakAltered("a")
+			l.churn(4)
+			l.mustRun()
+			l.churn(2)
+			return l
+		},
+		run: func(l *lab) { l.renewAtLast("a") },
+		check: func(l *lab) {
+			l.mustRun()
+			l.checkAltered("a")
+			l.check()
+			l.checkHistory()
+			l.mem.AssertSize(l.t, 0)
+		},
 	})
 }
 

@@ -146,19 +146,26 @@ func TestStartOverRefuses(t *testing.T) {
 // TestEveryCatalogFaultOfStartOver fails every call to the catalog while tables leave and are loaded
 // anew, before and after it took effect.
 func TestEveryCatalogFaultOfStartOver(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"load": 8, "commit": 8}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 5, "a", "b")
-		l.churn(8)
-		l.mustRun()
-		l.churn(4)
-		l.purge()
-		arm(l)
-		l.startOver()
-		l.anewAtLast("a", "b")
-		l.churn(4)
-		l.mustRun()
-		l.check()
-		l.checkCuts()
-		l.mem.AssertSize(t, 0)
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"load": 8, "commit": 8},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 5, "a", "b")
+			l.churn(8)
+			l.mustRun()
+			l.churn(4)
+			l.purge()
+			return l
+		},
+		run: func(l *lab) {
+			l.startOver()
+			l.anewAtLast("a", "b")
+		},
+		check: func(l *lab) {
+			l.churn(4)
+			l.mustRun()
+			l.check()
+			l.checkCuts()
+			l.mem.AssertSize(l.t, 0)
+		},
 	})
 }

@@ -110,14 +110,21 @@ func TestWholeLoad(t *testing.T) {
 // TestEveryCatalogFaultOfWholeLoads fails every call of a run in which a table without a key is
 // loaded, before and after it took effect.
 func TestEveryCatalogFaultOfWholeLoads(t *testing.T) {
-	eachCatalogFault(t, map[string]int{"commit": 9}, func(t *testing.T, arm func(*lab)) {
-		l := newLab(t, 7, "log", "a")
-		l.append("log", 12)
-		arm(l)
-		l.runTwice(func() { l.append("log", 6) })
-		l.finish()
-		l.check()
-		l.checkHistory()
+	eachCatalogFault(t, faultRun{
+		least: map[string]int{"commit": 9},
+		begin: func(t *testing.T) *lab {
+			l := newLab(t, 7, "log", "a")
+			l.append("log", 12)
+			return l
+		},
+		run: func(l *lab) {
+			l.runTwice(func() { l.append("log", 6) })
+			l.finish()
+		},
+		check: func(l *lab) {
+			l.check()
+			l.checkHistory()
+		},
 	})
 }
 
