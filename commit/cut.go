@@ -69,14 +69,17 @@ func (l *loop) renumber() {
 	l.cuts.taken = len(old) > 0 && !same
 }
 
-// cuttable reports whether the tables show the source at the finished position: all are
-// loaded, and none is ahead; and whether there is a number for a cut of them.
-func (l *loop) cuttable() bool {
+// cuttable reports whether a cut can be published.
+func (l *loop) cuttable() bool { return !l.cuts.taken && l.agreed() }
+
+// numberless reports whether a cut could be published if there were a number for it.
+func (l *loop) numberless() bool { return l.cuts.taken && l.agreed() }
+
+// agreed reports whether the tables show the source at the finished position: all are
+// loaded, and none is ahead.
+func (l *loop) agreed() bool {
 	if mutated("earlycut") {
 		return l.inCuts() > 0
-	}
-	if l.cuts.taken {
-		return false
 	}
 	for _, m := range l.members {
 		if m.anew {

@@ -257,7 +257,7 @@ func (l *loop) letGo(err error) {
 // target, and nothing is in flight.
 func (l *loop) startDemanded(now time.Time, start func()) (started bool) {
 	h := &l.hold
-	if h.phase != committing && (h.phase != atTarget || !l.epoch.empty() || l.cuts.taken) {
+	if h.phase != committing && (h.phase != atTarget || !l.epoch.empty() || l.numberless()) {
 		return false
 	}
 	l.resumed(now)

@@ -298,20 +298,21 @@ func (l *loop) lagging(now time.Time) []*member {
 			out = append(out, m)
 		}
 	}
-	if len(out) == 0 && l.cuts.taken && l.epoch.empty() {
-		out = l.anyInCuts()
+	if len(out) == 0 && l.epoch.empty() && l.numberless() {
+		out = l.firstInCuts()
 	}
 	return out
 }
 
-// anyInCuts gives one of the members of which cuts are made, none where there is none.
-func (l *loop) anyInCuts() []*member {
+// firstInCuts gives the first by name of the members of which cuts are made.
+func (l *loop) firstInCuts() []*member {
+	var first *member
 	for _, m := range l.members {
-		if !m.anew {
-			return []*member{m}
+		if !m.anew && (first == nil || m.Lake.String() < first.Lake.String()) {
+			first = m
 		}
 	}
-	return nil
+	return []*member{first}
 }
 
 // onTouched notes a table of which others have rewritten files or expired snapshots. It gets a
