@@ -9,16 +9,12 @@ import (
 	"strings"
 )
 
-const (
-	// estimateAtOnce is how many tables are asked for by one query.
-	estimateAtOnce = 500
-	// codeUnknownVariable is how a server answers that lacks a setting.
-	codeUnknownVariable = 1193
-)
+// estimateAtOnce is how many tables are asked for by one query.
+const estimateAtOnce = 500
 
 // EstimateRows puts the server's present estimates in place of those that it keeps for a day: what
 // MySQL says of a table without being asked to look may be from before a large import. MariaDB always
-// looks.
+// looks. Where the server refuses, what it keeps has to do.
 func EstimateRows(ctx context.Context, db *sql.DB, infos []TableInfo) error {
 	if len(infos) == 0 {
 		return nil
@@ -29,8 +25,8 @@ func EstimateRows(ctx context.Context, db *sql.DB, infos []TableInfo) error {
 	}
 	defer conn.Close()
 	_, err = conn.ExecContext(ctx, "SET SESSION information_schema_stats_expiry = 0")
-	if code, _ := serverError(err); code == codeUnknownVariable {
-		return nil // MariaDB
+	if refused(err) {
+		return nil // MariaDB has no such setting
 	}
 	if err != nil {
 		return fmt.Errorf("estimate rows: %w", err)
@@ -41,10 +37,18 @@ func EstimateRows(ctx context.Context, db *sql.DB, infos []TableInfo) error {
 		}
 	}
 	_, again := conn.ExecContext(context.WithoutCancel(ctx), "SET SESSION information_schema_stats_expiry = DEFAULT")
+	if refused(err) {
+		err = nil
+	}
 	if err = errors.Join(err, again); err != nil {
 		return fmt.Errorf("estimate rows: %w", err)
 	}
 	return nil
+}
+
+func refused(err error) bool {
+	code, _ := serverError(err)
+	return code != 0
 }
 
 func estimate(ctx context.Context, conn *sql.Conn, infos []TableInfo) error {

@@ -31,9 +31,10 @@ type cutter struct {
 	records []record // in the control table, as far as known
 	newest  Cut      // that this process has published
 	commits int      // of tables, since
-	number  int64    // of the newest epoch that landed
-	other   bool     // the members are no longer those of when taken was found out
-	taken   bool     // a cut of that number has other tables than one would have now
+	looked  int      // how many of these there were when old cuts were looked at
+	number  int64    // of the newest epoch that landed; at start the greatest of any Mark
+	other   bool     // the members or the cuts are no longer those of when taken was found out
+	taken   bool     // no cut can have that number: one of it had other tables, or it is 0
 }
 
 // cutDue reports whether a cut is to be published now, or old ones are to be looked at where
@@ -44,14 +45,15 @@ func (l *loop) cutDue(now time.Time) bool {
 	switch {
 	case c.commits == 0:
 		return false
-	case c.commits >= cutAfter:
+	case c.commits-c.looked >= cutAfter:
 		return true
 	}
 	return (l.draining || now.Sub(c.newest.Published) >= l.p.cfg.Interval || l.reachedEnd()) && l.cuttable()
 }
 
-// renumber has a commit come before the next cut where a cut of the same number has other tables.
-// Who remembers the newest number would not learn of a table that came into cuts under it.
+// renumber has a commit come before the next cut where a cut of the same number has other tables, or
+// had them for a while: a table that comes back may have other rows. Who remembers the newest number
+// would not learn of a table that came into cuts under it.
 func (l *loop) renumber() {
 	if !l.cuts.other {
 		return
@@ -66,7 +68,7 @@ func (l *loop) renumber() {
 	for _, m := range l.members {
 		same = same && (m.anew || had[m.Lake.String()])
 	}
-	l.cuts.taken = len(old) > 0 && !same
+	l.cuts.taken = l.cuts.taken || len(old) > 0 && !same || l.cuts.number == 0
 }
 
 // cuttable reports whether a cut can be published.
@@ -135,7 +137,7 @@ func (l *loop) onSettling(s settling, now time.Time) {
 func (l *loop) startCut(ctx context.Context, g *errgroup.Group, now time.Time) {
 	parts, remove := l.cutParts(), outdated(l.cuts.records, l.p.retained(), l.p.cfg.Tables.Now())
 	if len(parts)+len(remove) == 0 {
-		l.cuts.commits = 0
+		l.cuts.looked = l.cuts.commits
 		return
 	}
 	if len(parts) > 0 { // one of that number shows the same rows of the same tables, perhaps at an earlier position
@@ -235,7 +237,10 @@ func ownerName() (string, error) {
 
 // onCut takes a published cut in.
 func (c *cutter) onCut(w *cutWork) {
-	c.newest, c.commits = w.cut, 0
+	c.newest, c.other = w.cut, true // the members may have changed meanwhile
+	if c.looked = c.commits; len(w.added) > 0 {
+		c.commits, c.looked = 0, 0
+	}
 	c.records = append(without(c.records, w.removed), w.added...)
 }
 

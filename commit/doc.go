@@ -35,7 +35,8 @@
 // is loaded. What the source has is asked only once it shows what the stream has delivered.
 //
 // A table that no epoch touches gets a commit of its Mark alone before its position could
-// hold the source's log, and at every clean end.
+// hold the source's log, and at every clean end. So does one of them where a cut is to be
+// published whose number one of other tables has already.
 //
 // # Initial load
 //

@@ -304,7 +304,7 @@ func (l *loop) lagging(now time.Time) []*member {
 	return out
 }
 
-// firstInCuts gives the first by name of the members of which cuts are made.
+// firstInCuts gives the first by name of the members of which cuts are made. There has to be one.
 func (l *loop) firstInCuts() []*member {
 	var first *member
 	for _, m := range l.members {

@@ -148,6 +148,7 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		old.gone.Store(true)
 		delete(l.counters.content, old)
 		l.stream.Forget(m.name())
+		l.cuts.other = true
 		return nil
 	}
 	return l.replace(old, m)

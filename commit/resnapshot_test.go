@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"slices"
@@ -365,52 +364,5 @@ func TestResnapshotBesideLoad(t *testing.T) {
 	r.end(t)
 	l.mustRun()
 	l.check()
-	l.mem.AssertSize(t, 0)
-}
-
-// TestPublishedTableIsInACutOfItsOwn loads a table anew on an idle source. Who has seen a cut
-// without the table learns of one with it by a greater number.
-func TestPublishedTableIsInACutOfItsOwn(t *testing.T) {
-	l := newLab(t, 7, "a", "b")
-	l.cfg.CutSettle = 150 * time.Millisecond
-	l.churn(10)
-	l.mustRun()
-	tables := map[int64]int{} // of each cut
-	look := func() {
-		now := map[int64]int{}
-		for _, r := range l.records() {
-			if r.kind == kindCut {
-				now[r.number]++
-			}
-		}
-		for number, n := range now {
-			if before := tables[number]; before != 0 && before != n {
-				t.Fatalf("cut %d had %d tables and has %d", number, before, n)
-			}
-			tables[number] = n
-		}
-	}
-	partly := func() bool {
-		look()
-		return slices.Contains(slices.Collect(maps.Values(tables)), 1)
-	}
-	r := l.start()
-	l.loaded(t, r)
-	if err := r.Resnapshot(context.Background(), shopTable("a")); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "no cut lacks the table", partly)
-	await(t, "no cut has all tables", func() bool {
-		look()
-		newest := slices.Max(slices.Collect(maps.Keys(tables)))
-		return tables[newest] == 2
-	})
-	if h := r.hold(t); r.Release(context.Background(), h.Token) != nil {
-		t.Error("the stream is not let go")
-	}
-	r.end(t)
-	look()
-	l.check()
-	l.checkCuts()
 	l.mem.AssertSize(t, 0)
 }

@@ -45,7 +45,7 @@ func writable(dir string) error {
 		case !info.IsDir():
 			return fmt.Errorf("%s is not a directory", dir)
 		default:
-			if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 				return fmt.Errorf("%s: %w", dir, err)
 			}
 			return nil
