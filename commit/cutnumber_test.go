@@ -107,7 +107,7 @@ func TestCutOfTableThatCameBack(t *testing.T) {
 	l.server.described = func() {
 		if more {
 			more = false
-			go l.append("log", 1) // behind the lock that is held now
+			l.append("log", 1)
 		}
 	}
 	r := l.start()

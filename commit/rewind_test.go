@@ -153,14 +153,14 @@ func TestRewindOutOfLoad(t *testing.T) {
 	l := newLab(t, 21, "a", "b")
 	l.cfg.Quarantine = true
 	l.busy()
-	cuts, n := l.cuts(), len(l.server.log)
+	cut, n := l.newestCut()
 	ctx, cancel := context.WithCancel(context.Background())
 	l.server.reading = cancel
 	if err := l.renew(ctx, "a", func(*table.Head) bool { return true }); !errors.Is(err, context.Canceled) || !l.head("a").Anew() {
 		t.Fatal(err)
 	}
 	l.server.reading = nil
-	if err := l.rewind(cuts[len(cuts)-1].Number); err != nil {
+	if err := l.rewind(cut); err != nil {
 		t.Fatal(err)
 	}
 	l.checkRewound(n, 2)

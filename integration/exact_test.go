@@ -59,7 +59,8 @@ func TestVerifyExact(t *testing.T) {
 		defer c.stop(t)
 		eventually(t, time.Minute, "the tables are in cuts", func() error { return p.tryCut() })
 		var stood, locked []float64
-		for range 8 {
+		const times, least = 8, 4
+		for range times {
 			c.busyFor(t, 10)
 			r := p.exact(0)
 			for _, x := range r.Tables {
@@ -67,10 +68,16 @@ func TestVerifyExact(t *testing.T) {
 					t.Errorf("%s was compared at %s, snapshot %d, of a cut at %s", x.Table, x.Position, x.Snapshot, r.Position)
 				}
 			}
-			if len(r.Tables) != 3 || r.Passed != 0 {
+			if len(r.Tables) != 3 || r.Passed != 0 && r.Unlocked == "" {
 				t.Errorf("%d tables, %d keys moved", len(r.Tables), r.Passed)
 			}
-			stood, locked = append(stood, r.StoodMS), append(locked, r.LockedMS)
+			stood = append(stood, r.StoodMS)
+			if r.Unlocked == "" { // else a commit on the source took a second, and others do not wait for that
+				locked = append(locked, r.LockedMS)
+			}
+		}
+		if len(locked) < least {
+			t.Fatalf("the source was locked %d times of %d", len(locked), times)
 		}
 		slices.Sort(stood)
 		slices.Sort(locked)

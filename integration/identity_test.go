@@ -133,18 +133,27 @@ func TestStalledSink(t *testing.T) {
 // called.
 func lockCatalog(t *testing.T, warehouse string) (release func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(warehouse, "catalog.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := db.Begin()
+	let, err := tryCatalog(warehouse, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func() {
 		t.Helper()
-		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+		if err := let(); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// tryCatalog locks an embedded catalog against writers, if nobody else has for so long.
+func tryCatalog(warehouse string, patience time.Duration) (release func() error, err error) {
+	db, err := sql.Open("sqlite", fmt.Sprintf("file:%s?_txlock=immediate&_pragma=busy_timeout(%d)", filepath.Join(warehouse, "catalog.db"), patience.Milliseconds()))
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return func() error { return errors.Join(tx.Rollback(), db.Close()) }, nil
 }

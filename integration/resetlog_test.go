@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -107,8 +108,13 @@ func TestPurgedWitness(t *testing.T) {
 	p.start()
 	p.reach()
 	for range 2 {
-		killDumps(t, s)
 		connected := strings.Count(p.daemon.output.String(), "stream connected")
+		eventually(t, time.Minute, "its connection is killed", func() error {
+			if killDumps(t, s) == 0 {
+				return errors.New("there is none yet")
+			}
+			return nil
+		})
 		eventually(t, time.Minute, "the daemon connects again", func() error {
 			if n := strings.Count(p.daemon.output.String(), "stream connected"); n <= connected {
 				return fmt.Errorf("connected %d times", n)
