@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,7 @@ func TestTransient(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "file", Err: syscall.ENOENT}, false},
 		{&fs.PathError{Op: "open", Path: "file", Err: syscall.EACCES}, false},
 		{fmt.Errorf("%w: %w", ErrHistoryLost, &net.OpError{Op: "read", Err: syscall.ECONNRESET}), false},
+		{fmt.Errorf("load: %w", sql.ErrConnDone), true}, // it broke when it was used before
 		{errors.New("something else"), false},
 	} {
 		if got := Transient(x.err); got != x.want {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -123,6 +124,9 @@ func TestFlushAtEnd(t *testing.T) {
 		p := newPipeline(t, s, "flush.*", settings{"commit.interval": "200ms"})
 		p.catchUp()
 		p.set(settings{"commit.interval": "1h"})
+		heeded := make(chan os.Signal, 1)
+		signal.Notify(heeded, syscall.SIGHUP) // so that the daemon does not inherit that it is to be ignored, as under nohup
+		defer signal.Stop(heeded)
 		p.start()
 		s.exec(t, "INSERT INTO flush.t VALUES (1), (2); DELETE FROM flush.t WHERE id = 1")
 		want := s.executed(t)

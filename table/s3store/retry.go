@@ -3,6 +3,8 @@ package s3store
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -55,6 +57,9 @@ func isFinal(err error) bool {
 		return false
 	case preconditionFailed:
 		return true
+	}
+	if _, cut := errors.AsType[net.Error](err); cut || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false // the status has come, and what it means has not
 	}
 	switch status := statusOf(err); status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:

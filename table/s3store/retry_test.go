@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,7 @@ func TestFinal(t *testing.T) {
 		{answer{http.StatusBadRequest, "RequestTimeout"}, false},
 		{answer{http.StatusBadRequest, "BadDigest"}, false},
 		{answer{http.StatusConflict, "ConditionalRequestConflict"}, false},
+		{fmt.Errorf("%w: %w", answer{http.StatusForbidden, ""}, &net.OpError{Op: "read", Err: net.ErrClosed}), false}, // but for the status
 		{answer{http.StatusPreconditionFailed, "PreconditionFailed"}, true},
 		{answer{http.StatusNotFound, "NoSuchKey"}, true},
 		{answer{http.StatusForbidden, "AccessDenied"}, true},
