@@ -100,6 +100,7 @@ type Trouble struct {
 func Inspect(ctx context.Context, in Inspecting) *Inspection {
 	out := &Inspection{Pipeline: in.Tables.Pipeline}
 	out.Lease = out.readLease(ctx, in)
+	intents := out.readIntents(ctx, in)
 	control, records := out.readRecords(ctx, in)
 	tables := map[string]*table.Inspection{}
 	for _, n := range in.Names {
@@ -114,7 +115,7 @@ func Inspect(ctx context.Context, in Inspecting) *Inspection {
 	}
 	out.Fences = fencesOf(control, records, out.Tables)
 	out.Cuts, out.Records = cutsOf(records, tables), othersOf(records)
-	out.readIntents(ctx, in, tables)
+	out.Intents = judgeIntents(intents, tables)
 	for i := range out.Tables {
 		for _, x := range out.Intents {
 			if x.Table == out.Tables[i].Table && x.State == IntentInDoubt {

@@ -3,7 +3,10 @@ package commit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"iter"
 	"math"
 	"path/filepath"
 	"strings"
@@ -155,6 +158,44 @@ func TestInspectIntents(t *testing.T) {
 	}
 	if x := got.Intents[len(got.Intents)-1]; x.Fence != 2 || x.Epoch != 95 || x.Attempt != "1" {
 		t.Errorf("%+v", x)
+	}
+}
+
+// vanishing is a store whose intents are removed between their listing and their reading, as an
+// owner removes those that are settled.
+type vanishing struct{ fileio.Store }
+
+func (s vanishing) List(ctx context.Context, prefix string) iter.Seq2[fileio.Object, error] {
+	return func(yield func(fileio.Object, error) bool) {
+		for o, err := range s.Store.List(ctx, prefix) {
+			if err == nil && strings.Contains(o.Name, "/intent/") {
+				err = s.Remove(ctx, o.Name)
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestInspectSettledIntent: an intent that its owner removes meanwhile is no trouble.
+func TestInspectSettledIntent(t *testing.T) {
+	l := newLab(t, 34, "a")
+	l.churn(5)
+	l.mustRun()
+	object := l.warehouse() + "/_cdcd/p/intent/" + l.head("a").Name.Path() + "/e1-k1-a1.json"
+	if _, err := (fileio.Disk{}).Put(context.Background(), object, []byte(`{"format":1,"snapshot":1,"base":2}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.inspect("a"); len(got.Intents) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	l.cfg.Tables.Store = vanishing{fileio.Disk{}}
+	if got := l.inspect("a"); len(got.Intents) != 0 || len(got.Problems) != 0 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := (fileio.Disk{}).ReadRange(context.Background(), object, 0, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the intent was not removed meanwhile: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -162,48 +163,74 @@ type IntentState struct {
 // intentsListed bounds the Intents that are looked at.
 const intentsListed = 1000
 
-// readIntents lists the Intents and says of each what became of it.
-func (o *Inspection) readIntents(ctx context.Context, in Inspecting, tables map[string]*table.Inspection) {
+// foundIntent is an Intent as the store gives it.
+type foundIntent struct {
+	IntentState
+	path    string // below the pipeline's Intents
+	content []byte
+}
+
+// readIntents reads the Intents. It is done before the tables are looked at, so that a table
+// tells what became of each. An owner removes those that are settled: one that is gone when it
+// is read is none.
+func (o *Inspection) readIntents(ctx context.Context, in Inspecting) []foundIntent {
+	var out []foundIntent
 	prefix := IntentsIn(in.Warehouse, in.Tables.Pipeline) + "/"
 	for object, err := range in.Tables.Objects().List(ctx, prefix) {
 		if err != nil {
 			o.fail("", fmt.Errorf("list the intents: %w", err))
-			return
+			return out
 		}
-		if len(o.Intents) == intentsListed {
+		if len(out) == intentsListed {
 			o.fail("", fmt.Errorf("there are more than %d intents below %s", intentsListed, prefix))
-			return
+			return out
 		}
-		x, t := parseIntent(strings.TrimPrefix(object.Name, prefix), tables)
+		x := foundIntent{path: strings.TrimPrefix(object.Name, prefix)}
 		x.Object, x.Written = object.Name, object.Modified.UTC()
 		content, _, err := in.Tables.Objects().Read(ctx, object.Name)
-		if err != nil {
-			o.fail(x.Table, fmt.Errorf("read an intent: %w", err))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		x.State = judgeIntent(x, content, t)
-		o.Intents = append(o.Intents, x)
+		if err != nil {
+			o.fail("", fmt.Errorf("read the intent %s: %w", object.Name, err))
+		}
+		x.content = content
+		out = append(out, x)
 	}
-	slices.SortFunc(o.Intents, func(a, b IntentState) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Fence, b.Fence), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Attempt, b.Attempt))
-	})
+	return out
 }
 
-// parseIntent takes an Intent's name apart: <table>/e<fence>-k<epoch>-a<attempt>.json. Names
-// of other forms keep what can be told.
-func parseIntent(name string, tables map[string]*table.Inspection) (IntentState, *table.Inspection) {
-	dir, file := path.Split(name)
-	x := IntentState{Table: strings.ReplaceAll(strings.Trim(dir, "/"), "/", ".")}
-	if _, err := fmt.Sscanf(file, "e%d-k%d-", &x.Fence, &x.Epoch); err == nil {
+// judgeIntents says of each Intent what became of it.
+func judgeIntents(found []foundIntent, tables map[string]*table.Inspection) []IntentState {
+	var out []IntentState
+	for _, f := range found {
+		t := f.parse(tables)
+		f.State = judgeIntent(f.IntentState, f.content, t)
+		out = append(out, f.IntentState)
+	}
+	slices.SortFunc(out, func(a, b IntentState) int {
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Fence, b.Fence), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Attempt, b.Attempt))
+	})
+	return out
+}
+
+// parse takes an Intent's name apart: <table>/e<fence>-k<epoch>-a<attempt>.json. Names of
+// other forms keep what can be told.
+func (f *foundIntent) parse(tables map[string]*table.Inspection) *table.Inspection {
+	dir, file := path.Split(f.path)
+	dir = strings.Trim(dir, "/")
+	f.Table = strings.ReplaceAll(dir, "/", ".")
+	if _, err := fmt.Sscanf(file, "e%d-k%d-", &f.Fence, &f.Epoch); err == nil {
 		_, attempt, _ := strings.Cut(strings.TrimSuffix(file, ".json"), "-a")
-		x.Attempt = attempt
+		f.Attempt = attempt
 	}
 	for n, t := range tables {
-		if n == x.Table || t.Name.Path() == strings.Trim(dir, "/") {
-			x.Table = n
-			return x, t
+		if n == f.Table || t.Name.Path() == dir {
+			f.Table = n
+			return t
 		}
 	}
-	return x, nil
+	return nil
 }
 
 // judgeIntent says what became of the swap that an Intent announces.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"cdcd/capture"
@@ -157,6 +158,9 @@ func (t *Table) Recover(ctx context.Context, fence int64) (Recovered, error) {
 // recoverFrom takes the uploads of one intent, where it is of the right owner and snapshot.
 func (t *Table) recoverFrom(ctx context.Context, name string, fence int64, out *Recovered) error {
 	content, _, err := t.head.store.Read(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a former owner that is still there has settled it
+	}
 	if err != nil {
 		return err
 	}

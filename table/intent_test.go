@@ -3,11 +3,13 @@ package table
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"cdcd/capture"
+	"cdcd/table/fileio"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -217,6 +219,39 @@ func TestDamagedIntent(t *testing.T) {
 	if left := l.files("intent/*/*/*"); len(left) > 0 {
 		t.Errorf("intents are left: %v", left)
 	}
+}
+
+// settledMeanwhile is a store whose objects are removed between their listing and their reading.
+type settledMeanwhile struct{ fileio.Store }
+
+func (s settledMeanwhile) List(ctx context.Context, prefix string) iter.Seq2[fileio.Object, error] {
+	return func(yield func(fileio.Object, error) bool) {
+		for o, err := range s.Store.List(ctx, prefix) {
+			if err == nil {
+				err = s.Remove(ctx, o.Name)
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestSettledIntent: a former owner that is not gone yet removes its record meanwhile.
+func TestSettledIntent(t *testing.T) {
+	l := intentLab(t)
+	before := l.read()
+	l.prepare(change())
+	l.crash()
+	l.table.head.store = settledMeanwhile{l.table.head.store}
+	if r := l.recover(1); r.Files != 0 || len(r.Positions) != 0 {
+		t.Errorf("recovered %+v", r)
+	}
+	if left := l.files("intent/*/*/*"); len(left) > 0 {
+		t.Errorf("intents are left: %v", left)
+	}
+	l.commit([]*capture.Batch{l.batch(memory.DefaultAllocator, change())})
+	l.wantChange(before)
 }
 
 // TestDigest has columns that differ in one thing each; no two have the same digest, and the
