@@ -69,7 +69,9 @@ func OpenEmbedded(location string, create bool) (*Embedded, error) {
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCatalog, err)
 	}
-	dsn := fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)", path, lockWait)
+	// A transaction that writes begins as one: SQLite does not wait for a lock that a
+	// transaction asks for after it has read.
+	dsn := fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_txlock=immediate", path, lockWait)
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
@@ -127,6 +129,11 @@ func (e *Embedded) TableNames(ctx context.Context, namespace string) ([]string, 
 // AllTables lists the tables of these namespaces.
 func (e *Embedded) AllTables(ctx context.Context) ([]Name, error) { return allTables(ctx, e) }
 
+// LoadTable loads a table.
+func (e *Embedded) LoadTable(ctx context.Context, ident icetable.Identifier) (*icetable.Table, error) {
+	return present(func() (*icetable.Table, error) { return e.Catalog.LoadTable(ctx, ident) })
+}
+
 // CommitTable offers a commit, once.
 func (e *Embedded) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
 	return e.commit(ctx, e.Catalog, ident, reqs, updates)
@@ -155,17 +162,14 @@ const (
 // Metadata gives a table's current metadata file and its content. ok is false where there
 // is no such table.
 func (s *sqlTables) Metadata(ctx context.Context, n Name) (location string, content []byte, ok bool, err error) {
-	for range metadataTries {
-		location, err = s.metadataLocation(ctx, n)
-		if errors.Is(err, catalog.ErrNoSuchTable) {
-			return "", nil, false, nil
+	content, err = present(func() ([]byte, error) {
+		if location, err = s.metadataLocation(ctx, n); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return "", nil, false, err
-		}
-		if content, err = fileio.ReadFile(ctx, location); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
+		return fileio.ReadFile(ctx, location)
+	})
+	if errors.Is(err, catalog.ErrNoSuchTable) {
+		return "", nil, false, nil
 	}
 	return location, content, err == nil, err
 }
@@ -173,6 +177,16 @@ func (s *sqlTables) Metadata(ctx context.Context, n Name) (location string, cont
 // metadataTries is how often a metadata file is looked for that was replaced and removed
 // before it could be read.
 const metadataTries = 3
+
+// present reads what a table's present metadata file tells, while another process replaces it.
+func present[T any](read func() (T, error)) (out T, err error) {
+	for range metadataTries {
+		if out, err = read(); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return out, err
+}
 
 // metadataLocation gives a table's current metadata file.
 func (s *sqlTables) metadataLocation(ctx context.Context, n Name) (string, error) {

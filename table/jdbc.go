@@ -71,6 +71,11 @@ func newJDBC(ctx context.Context, db *sql.DB, c JDBCConfig) (*JDBC, error) {
 	return &JDBC{remote{cat, newWarehouse(c.Location), denied}, sqlTables{db: db, catalog: c.Name, query: postgresLocation, swap: postgresSwap}}, nil
 }
 
+// LoadTable loads a table.
+func (j *JDBC) LoadTable(ctx context.Context, ident icetable.Identifier) (*icetable.Table, error) {
+	return present(func() (*icetable.Table, error) { return j.remote.LoadTable(ctx, ident) })
+}
+
 // CommitTable offers a commit, once.
 func (j *JDBC) CommitTable(ctx context.Context, ident icetable.Identifier, reqs []icetable.Requirement, updates []icetable.Update) (icetable.Metadata, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
