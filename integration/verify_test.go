@@ -93,6 +93,45 @@ func TestVerifyWhileChanging(t *testing.T) {
 	p.verify()
 }
 
+// TestVerifyBesideAlter verifies a table of which a column comes and goes, before the others:
+// none of it is a difference.
+func TestVerifyBesideAlter(t *testing.T) {
+	s := sharedServer(t, mysql97)
+	s.schema(t, "shifting")
+	churnTables(t, s, "shifting", 50_000)
+	p := newPipeline(t, s, "shifting.kv", nil)
+	p.start()
+	p.reach()
+	conn, end, done := s.conn(t), make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			for _, change := range []string{"ADD x INT NOT NULL DEFAULT 7 FIRST", "DROP x"} {
+				if _, err := conn.ExecContext(t.Context(), "ALTER TABLE shifting.kv "+change); err != nil {
+					done <- err
+					return
+				}
+				select {
+				case <-end:
+					done <- nil
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+		}
+	}()
+	for range 8 {
+		if f := p.run("verify"); f.code != 0 && f.code != 75 {
+			t.Errorf("exit %d: %s%s", f.code, f.out, f.err)
+		}
+	}
+	close(end)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	p.reach()
+	p.verify()
+}
+
 // startBlinking has rows of moving.blinking come and go, always with the same values, until the
 // function that it gives is called.
 func startBlinking(t *testing.T, s *server) (stop func()) {

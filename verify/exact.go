@@ -143,7 +143,9 @@ func newTake(ctx context.Context, cfg Config, d Daemon, db *sql.DB) (t *take, er
 		if err != nil {
 			return nil, err
 		}
-		t.heads[n] = lakeTable{h, snapshot}
+		if h != nil {
+			t.heads[n] = lakeTable{h, snapshot}
+		}
 	}
 	return t, nil
 }
@@ -181,7 +183,7 @@ func unsettled(all []*exactly) bool {
 func (e *exactly) at(t *take) error {
 	l, ok := t.heads[e.name]
 	if !ok {
-		return fmt.Errorf("%s is not in the cut: the daemon does not replicate it", e.name)
+		return fmt.Errorf("%s is not in the cut, or gone from the lake: the daemon does not replicate it", e.name)
 	}
 	e.conn = t.conn
 	e.shown = func(context.Context) (lakeTable, error) { return l, nil }
@@ -193,7 +195,7 @@ func (e *exactly) at(t *take) error {
 		}
 		return e.begin(l.head)
 	}
-	return nil
+	return e.stays(l.head)
 }
 
 // first compares all rows.

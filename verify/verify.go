@@ -71,6 +71,8 @@ type Key struct {
 const (
 	// maxRounds is how often a key that changes is looked at.
 	maxRounds = 5
+	// maxStarts is how often the comparison of a table that changes its shape begins.
+	maxStarts = 5
 	// maxSuspects bounds the keys that are kept one by one.
 	maxSuspects = 1_000_000
 	// keysPerQuery is how many suspects are asked for at once, keysAtMost the number above
@@ -134,6 +136,7 @@ type comparison struct {
 	cfg    Config
 	conn   *sql.Conn
 	name   table.Name
+	began  table.Source // that the reader was made for
 	reader *rowReader
 	result Result
 	// shown gives the lake's side, once it is there to be compared.
@@ -143,15 +146,34 @@ type comparison struct {
 }
 
 func compareTable(ctx context.Context, cfg Config, conn *sql.Conn, n table.Name) Result {
-	c := &comparison{cfg: cfg, conn: conn, name: n, result: Result{Table: n.String(), Verdict: Unknown}}
+	c := &comparison{cfg: cfg, conn: conn, name: n}
 	c.shown = func(ctx context.Context) (lakeTable, error) {
 		h, err := c.caughtUp(ctx)
+		if err == nil {
+			err = c.stays(h)
+		}
 		return lakeTable{head: h}, err
 	}
-	if err := c.run(ctx); err != nil {
+	err := errChanged
+	for start := 0; start < maxStarts && errors.Is(err, errChanged); start++ {
+		c.result = Result{Table: n.String(), Verdict: Unknown}
+		err = c.run(ctx)
+	}
+	if err != nil {
 		c.result.Verdict, c.result.Reason = Unknown, err.Error()
 	}
 	return c.result
+}
+
+// errChanged reports a table that is not the one any more that is being compared.
+var errChanged = errors.New("the table was altered, left or was loaded anew while it was compared")
+
+// stays checks that a table is still the one that the comparison began with.
+func (c *comparison) stays(h *table.Head) error {
+	if h.Quarantine != nil || h.Anew() || !h.Source.SameTable(c.began) {
+		return errChanged
+	}
+	return nil
 }
 
 func (c *comparison) run(ctx context.Context) error {
@@ -195,6 +217,7 @@ func checkComparable(h *table.Head) error {
 func (c *comparison) begin(h *table.Head) error {
 	c.result.Source = h.Source.Table.Name.String()
 	secret, err := newHasher()
+	c.began = h.Source
 	source := h.Source
 	source.Options.ZeroDateAsNull = c.cfg.ZeroDateAsNull
 	c.reader = newRowReader(secret, source)
