@@ -180,10 +180,16 @@ func (r *Reader) Read(ctx context.Context, c Capture, within Range, after Positi
 // ALTER TABLE is still to be met in the log.
 var ErrAltered = errors.New("the table has been altered since")
 
+// The server's errors of a statement about a table that has changed since.
+const (
+	noColumn        = 1054
+	noTable         = 1146
+	otherDefinition = 1412
+)
+
 // whetherAltered tells where a statement failed because the table was altered, or dropped, just
 // before it.
 func whetherAltered(err error) error {
-	const noColumn, noTable, otherDefinition = 1054, 1146, 1412
 	if code, _ := serverError(err); code == noColumn || code == noTable || code == otherDefinition {
 		return fmt.Errorf("%w: %w", ErrAltered, err)
 	}

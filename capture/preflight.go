@@ -43,7 +43,8 @@ type Report struct {
 
 const (
 	// preflightTries is how often a preflight is made whose connection breaks under way, as
-	// it does when the server is restarted; preflightPause is the time between.
+	// it does when the server is restarted, or one of whose tables is altered or dropped;
+	// preflightPause is the time between.
 	preflightTries = 3
 	preflightPause = time.Second
 )
@@ -59,7 +60,7 @@ func Preflight(ctx context.Context, src Source, want func(Name) bool, wish func(
 	defer db.Close()
 	for try := 1; ; try++ {
 		report, err := preflightOnce(ctx, db, src, want, wish)
-		if err == nil || !broken(err) || try == preflightTries {
+		if again := broken(err) || errors.Is(err, ErrAltered); err == nil || !again || try == preflightTries {
 			return report, err
 		}
 		if err := sleep(ctx, preflightPause); err != nil {

@@ -70,7 +70,7 @@ func (p *preflight) checkSelect() error {
 		case errors.Is(classify(err), ErrAccess):
 			p.problem(t.Name, fmt.Sprintf("GRANT SELECT ON %s.* TO %s;", quoteName(t.Name.Schema), p.account()), "the user may not read the table")
 		default:
-			return fmt.Errorf("read %s: %w", t.Name, err)
+			return fmt.Errorf("read %s: %w", t.Name, whetherAltered(err))
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cdcd/capture/statement"
@@ -49,7 +50,25 @@ func Tables(ctx context.Context, db *sql.DB, want func(Name) bool, wish func(Nam
 		}
 		infos[i].identify(w)
 	}
-	return infos, nil
+	return stillThere(ctx, db, want, infos)
+}
+
+// stillThere leaves out the tables that were dropped while they were described: what is missing
+// then is no fault of theirs.
+func stillThere(ctx context.Context, db *sql.DB, want func(Name) bool, infos []TableInfo) ([]TableInfo, error) {
+	partial := func(t TableInfo) bool { return len(t.Columns) == 0 || t.Problem != nil }
+	if !slices.ContainsFunc(infos, partial) {
+		return infos, nil
+	}
+	now, err := listTables(ctx, db, want)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	there := make(map[Name]bool, len(now))
+	for _, t := range now {
+		there[t.Name] = true
+	}
+	return slices.DeleteFunc(infos, func(t TableInfo) bool { return partial(t) && !there[t.Name] }), nil
 }
 
 func listTables(ctx context.Context, db *sql.DB, want func(Name) bool) ([]TableInfo, error) {

@@ -44,9 +44,18 @@ func (r *Reader) ReadWhole(ctx context.Context, c Capture, after Position) (*Who
 	case err == nil:
 		return w, nil
 	case errors.Is(err, ErrAltered): // the log will not tell: the table begins behind it
-		return nil, &Stop{What: "an ALTER TABLE before the initial load", Table: c.Table.Name.String(), Alone: c.Table.Name, Err: err, Hint: loadAnew}
+		return nil, goneBefore(c.Table.Name, err)
 	}
 	return nil, fmt.Errorf("read %s: %w", c.Table.Name, err)
+}
+
+// goneBefore is the Stop for a table that was altered or dropped before it could be read.
+func goneBefore(n Name, err error) *Stop {
+	s := &Stop{What: "an ALTER TABLE before the initial load", Table: n.String(), Alone: n, Err: err, Hint: loadAnew}
+	if code, _ := serverError(err); code == noTable {
+		s.What, s.Cause, s.Hint = "a DROP TABLE before the initial load", Dropped, endsHint(Dropped)
+	}
+	return s
 }
 
 func (r *Reader) readWhole(ctx context.Context, w *Whole, after Position) error {

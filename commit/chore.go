@@ -153,8 +153,8 @@ func (l *loop) onReplace(w work) {
 		l.p.cfg.Logger.Debug("files replaced", "table", ld.member.Lake.String(), "snapshot_id", ld.member.table.Head().Snapshot, "took_ms", fractional(w.took))
 	}
 	ld.member.changes.Conflicts += ld.changes.Conflicts
+	l.publish() // who asked looks at the status next
 	l.answerChore(choreResult{err: w.replace.refused})
-	l.publish()
 }
 
 // replace lands a rewrite with the table's own Mark. Where others have changed the table

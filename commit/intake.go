@@ -217,7 +217,10 @@ func (l *loop) adopt(ctx context.Context) error {
 		if err := l.p.loadWhole(ctx, m, &l.counters); err != nil {
 			return err
 		}
-		if m.left != nil {
+		if m.left != nil { // dropped meanwhile, maybe, and created again
+			if err := l.ask(ctx, m); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := l.stream.Capture(m.capture()); err != nil {

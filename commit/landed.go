@@ -10,6 +10,7 @@ func (l *loop) onWork(w work) error {
 	if w.cut != nil {
 		l.cuts.onCut(w.cut)
 		l.p.cfg.Logger.Debug("cut published", "cut", w.cut.cut.Number, "took_ms", fractional(w.took))
+		l.publish() // who asked looks at the status next
 		l.demanded(w.cut)
 		return nil
 	}

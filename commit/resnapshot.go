@@ -149,6 +149,8 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		delete(l.counters.content, old)
 		l.stream.Forget(m.name())
 		l.cuts.other = true
+		l.came, l.cameAt = append(l.came, m.name()), time.Now() // dropped meanwhile, maybe, and created again
+		l.publish() // who asked looks at the status next
 		return nil
 	}
 	return l.replace(old, m)

@@ -36,7 +36,8 @@ func (r *fakeReader) ReadWhole(ctx context.Context, c capture.Capture, after cap
 	defer s.mu.Unlock()
 	name := c.Table.Name.Table
 	w := &fakeWhole{reader: r, table: c.Table, at: s.position(s.visible), ends: s.whole}
-	if capture.Transient(s.whole) {
+	var stop *capture.Stop
+	if capture.Transient(s.whole) || errors.As(s.whole, &stop) && stop.Cause == capture.Dropped {
 		s.whole = nil
 	}
 	state := s.state(name, s.visible)
@@ -199,6 +200,50 @@ func TestWholeLoadThatCannotBe(t *testing.T) {
 				l.mem.AssertSize(t, 0)
 			})
 		}
+	}
+}
+
+// TestDroppedBeforeItsLoad has a table without a key be dropped and created again before it could
+// be loaded, as one that came into being and as one that is loaded anew. It is loaded then.
+func TestDroppedBeforeItsLoad(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		t.Run(fmt.Sprintf("anew %v", anew), func(t *testing.T) {
+			l := newLab(t, 1, "a", "log")
+			l.cfg.Quarantine, l.cfg.Renew = true, true
+			if anew {
+				l.append("log", 5)
+			} else {
+				l.names = l.names[:1]
+			}
+			l.mustRun()
+			name := capture.Name{Schema: "shop", Table: "log"}
+			l.server.whole = &capture.Stop{What: "DROP TABLE", Table: "shop.log", Alone: name, Cause: capture.Dropped}
+			r := l.start()
+			l.loaded(t, r)
+			if anew {
+				if err := r.Resnapshot(context.Background(), nameOf("log")); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				l.server.mu.Lock()
+				l.server.created[len(l.server.log)+1] = []capture.Name{name}
+				l.server.mu.Unlock()
+			}
+			l.append("log", 10)
+			l.caughtUp(t, r)
+			await(t, "it is not loaded", func() bool {
+				h, err := table.LoadHead(context.Background(), l.cfg.Tables, nameOf("log"))
+				return err == nil && h != nil && h.Mark.Load.Complete && h.Quarantine == nil && !h.Anew()
+			})
+			r.end(t)
+			if l.server.whole != nil {
+				t.Fatal("it was not dropped")
+			}
+			l.names = []string{"a", "log"}
+			l.append("log", 3)
+			l.mustRun()
+			l.check()
+		})
 	}
 }
 

@@ -287,3 +287,42 @@ func TestTargetsCollide(t *testing.T) {
 	p.catchUp()
 	wantWords(t, p.must("show", "fold.orders_old").out, "id")
 }
+
+// TestDroppedWhileLookedAt drops a table behind its listing, and one behind its description:
+// neither is there any more, and nothing is wrong with the others.
+func TestDroppedWhileLookedAt(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *server) {
+		schema := s.schema(t, "vanish")
+		want := func(n capture.Name) bool { return n.Schema == schema }
+		only := func(what string, got []capture.TableInfo) {
+			if len(got) != 1 || got[0].Name.Table != "stays" || got[0].Problem != nil {
+				t.Errorf("%s: %+v", what, got)
+			}
+		}
+		s.exec(t, "USE "+schema+"; CREATE TABLE stays (id INT PRIMARY KEY); CREATE TABLE goes (id INT PRIMARY KEY)")
+		got, err := capture.Tables(t.Context(), s.db, func(n capture.Name) bool {
+			if want(n) && n.Table == "goes" {
+				s.exec(t, "DROP TABLE IF EXISTS "+schema+".goes")
+			}
+			return want(n)
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		only("listed", got)
+		s.exec(t, "CREATE TABLE "+schema+".goes (id INT PRIMARY KEY)")
+		report, err := capture.Preflight(t.Context(), s.source("vanish"), want, func(n capture.Name) capture.Wish {
+			if n.Table == "goes" {
+				s.exec(t, "DROP TABLE IF EXISTS "+schema+".goes")
+			}
+			return capture.Wish{}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		only("described", report.Tables)
+		if len(report.Problems) > 0 {
+			t.Errorf("problems %+v", report.Problems)
+		}
+	})
+}
