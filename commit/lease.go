@@ -131,13 +131,7 @@ func (l *Lease) free(content []byte, tag fileio.Tag, force bool) error {
 
 // Renew renews the lease. ErrLeased says that another daemon has taken it.
 func (l *Lease) Renew(ctx context.Context) error {
-	own := l.sent // the answer to it may have been lost
-	tag, err := l.store.Replace(ctx, l.name, l.record(false), l.tag)
-	if errors.Is(err, fileio.ErrChanged) {
-		if tag, err = l.reread(ctx, own); err == nil {
-			tag, err = l.store.Replace(ctx, l.name, l.record(false), tag)
-		}
-	}
+	tag, err := l.replace(ctx, false)
 	switch {
 	case errors.Is(err, fileio.ErrChanged):
 		l.held = false
@@ -147,6 +141,20 @@ func (l *Lease) Renew(ctx context.Context) error {
 	}
 	l.tag = tag
 	return nil
+}
+
+// replace writes the lease anew, where it is still this daemon's; else it is ErrChanged. The answer
+// to what it wrote last may have been lost.
+func (l *Lease) replace(ctx context.Context, released bool) (fileio.Tag, error) {
+	own := l.sent
+	tag, err := l.store.Replace(ctx, l.name, l.record(released), l.tag)
+	if !errors.Is(err, fileio.ErrChanged) {
+		return tag, err
+	}
+	if tag, err = l.reread(ctx, own); err != nil {
+		return "", err
+	}
+	return l.store.Replace(ctx, l.name, l.record(released), tag)
 }
 
 // reread gives the tag of the lease where it is what this daemon wrote last. Else another one
@@ -172,7 +180,7 @@ func (l *Lease) Release(ctx context.Context) error {
 		return nil
 	}
 	l.held = false
-	_, err := l.store.Replace(ctx, l.name, l.record(true), l.tag)
+	_, err := l.replace(ctx, true)
 	if errors.Is(err, fileio.ErrChanged) {
 		return nil
 	}

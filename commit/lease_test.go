@@ -215,3 +215,24 @@ func TestLeaseAnswerIsLost(t *testing.T) {
 		t.Errorf("a lease that was taken is renewed: %v", err)
 	}
 }
+
+// TestLeaseIsReleasedBehindLostAnswer ends a daemon while it renews: the next one need not wait.
+func TestLeaseIsReleasedBehindLostAnswer(t *testing.T) {
+	ctx := context.Background()
+	l := newLeaseLab(t)
+	store := &lossyStore{}
+	owner := NewLease(store, l.dir, "p", "one", func() time.Time { return time.Unix(l.clock.Load(), 0) })
+	if err := owner.Take(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	store.lose = true
+	if err := owner.Renew(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	if err := owner.Release(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.lease("two").Take(ctx, false); err != nil {
+		t.Errorf("it was not released: %v", err)
+	}
+}

@@ -150,7 +150,7 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		l.stream.Forget(m.name())
 		l.cuts.other = true
 		l.came, l.cameAt = append(l.came, m.name()), time.Now() // dropped meanwhile, maybe, and created again
-		l.publish() // who asked looks at the status next
+		l.publish()                                             // who asked looks at the status next
 		return nil
 	}
 	return l.replace(old, m)

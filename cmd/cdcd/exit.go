@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -71,6 +72,16 @@ func exitCode(err error) int {
 		return exitLater
 	}
 	return exitFailure
+}
+
+// inconclusive is an error of a command that looks for errors: its exit code is not that for one that
+// was found.
+func inconclusive(what string, err error) error {
+	err = fmt.Errorf("could not %s: %w", what, err)
+	if exitCode(err) == exitFailure {
+		return coded{exitLater, err}
+	}
+	return err
 }
 
 // untrusted reports that a server's certificate does not do, which others see to: it has expired,

@@ -38,7 +38,7 @@ func (f *fsckCmd) Run(ctx context.Context, c console, flags *cli) error {
 	defer lake.Close()
 	names, err := f.tables(ctx, cfg, lake)
 	if err != nil {
-		return err
+		return inconclusive("check", err)
 	}
 	report, err := fsck.Tables(ctx, fsck.Config{
 		Lake: lake, Store: lake.store, Tables: names, Keys: f.Keys,

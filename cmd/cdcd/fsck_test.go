@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"cdcd/fsck"
+	"cdcd/table"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -52,5 +54,21 @@ func TestFsckPrints(t *testing.T) {
 	}
 	if code := exitCode(fscked(&fsck.Report{Tables: []fsck.Result{clean}, Broken: make([]fsck.Finding, 1)})); code != exitFailure {
 		t.Errorf("exit code %d where a cut is broken", code)
+	}
+}
+
+// TestInconclusive: what keeps a command from looking is not what it looks for.
+func TestInconclusive(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{errors.New("database is locked"), exitLater},
+		{coded{exitUsage, errors.New("there is no table")}, exitUsage},
+		{table.ErrCorrupt, exitHuman},
+	} {
+		if got := inconclusive("check", c.err); exitCode(got) != c.code || !errors.Is(got, c.err) {
+			t.Errorf("%v: %v, exit %d, want %d", c.err, got, exitCode(got), c.code)
+		}
 	}
 }

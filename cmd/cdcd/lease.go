@@ -10,6 +10,7 @@ import (
 
 	"cdcd/capture"
 	"cdcd/commit"
+	"cdcd/table/fileio"
 )
 
 // leased runs an action while this daemon holds the pipeline's lease, which it renews. Who
@@ -70,7 +71,8 @@ const standbyPoll = time.Second
 func (d *daemon) takeLease(ctx context.Context, lease *commit.Lease) error {
 	for waiting := false; ; waiting = true {
 		err := lease.Take(ctx, d.flags.TakeOver)
-		if !errors.Is(err, commit.ErrLeased) || !d.flags.Standby && !errors.Is(err, commit.ErrWatching) {
+		standsBy := d.flags.Standby && (errors.Is(err, commit.ErrLeased) || errors.Is(err, fileio.ErrBusy))
+		if !standsBy && !errors.Is(err, commit.ErrWatching) {
 			return err
 		}
 		if !waiting && d.flags.Standby {

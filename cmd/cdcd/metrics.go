@@ -135,8 +135,8 @@ func (k sink) table(t commit.TableStatus) {
 	if t.Loading {
 		done = progress(t)
 	}
-	k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Loading, "table", name, "state", "loading")
-	k.flag("cdcd_table_state", "1 for the state that a table is in.", !t.Loading && t.Quarantine == nil, "table", name, "state", "streaming")
+	k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Loading, "table", name, "state", stateLoading)
+	k.flag("cdcd_table_state", "1 for the state that a table is in.", !t.Loading && t.Quarantine == nil, "table", name, "state", stateStreaming)
 	for _, left := range []string{stateQuarantined, stateDropped} {
 		k.flag("cdcd_table_state", "1 for the state that a table is in.", t.Quarantine != nil && stateOf(t.Quarantine) == left, "table", name, "state", left)
 	}

@@ -86,16 +86,21 @@ func (x *resnapshotCmd) all(ctx context.Context, c console, flags *cli) error {
 		return startOver(ctx, cfg, c)
 	case err != nil:
 		return err
+	case report.State == stateRecovering: // it does not know its tables yet
+		return coded{exitLater, fmt.Errorf("%w: repeat the command", errRecovering)}
 	}
 	var names []string
 	for _, t := range report.Tables {
 		if t.State == stateDropped {
 			continue
 		}
+		names = append(names, t.Table)
+		if t.State == stateLoading { // by a request of before, maybe
+			continue
+		}
 		if err := begin(ctx, daemon, t.Table); err != nil {
 			return fmt.Errorf("%s: %w", t.Table, err)
 		}
-		names = append(names, t.Table)
 	}
 	return x.begun(ctx, c, daemon, names)
 }
@@ -135,16 +140,19 @@ func wait(ctx context.Context, c console, daemon client, name string) error {
 		}
 		t := report.table(name)
 		switch {
+		case report.State == stateRecovering:
 		case t == nil:
 			return coded{exitLater, fmt.Errorf("%s is no table of this pipeline any more", name)}
 		case t.Quarantine != nil:
 			return coded{exitHuman, fmt.Errorf("%s is %s", name, t.Quarantine)}
-		case t.State == "streaming":
+		case t.State == stateStreaming:
 			bar.finish()
 			_, err := fmt.Fprintf(c.out, "%s: readers see the new rows\n", name)
 			return err
 		}
-		bar.draw("loading "+name+" anew", int(100*t.LoadProgress))
+		if t != nil {
+			bar.draw("loading "+name+" anew", int(100*t.LoadProgress))
+		}
 		select {
 		case <-time.After(loadPoll):
 		case <-ctx.Done():

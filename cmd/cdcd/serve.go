@@ -237,7 +237,7 @@ func (d *daemon) readyLag() time.Duration {
 
 func unready(s commit.Status, running bool, limit time.Duration) []string {
 	if !running {
-		return []string{"recovering"}
+		return []string{stateRecovering}
 	}
 	var out []string
 	for _, t := range s.Tables {

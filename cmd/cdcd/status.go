@@ -74,7 +74,7 @@ func printTables(out io.Writer, r statusReport) error {
 	fmt.Fprintln(w, "TABLE\tSTATE\tROWS\tINSERTED\tUPDATED\tDELETED\tCOMMITS\tFILES\tSMALL\tVECTORS\tDEAD ROWS\tDEBT\tSIZE")
 	for _, t := range r.Tables {
 		state := t.State
-		if state == "loading" {
+		if state == stateLoading {
 			state = fmt.Sprintf("loading %.0f %%", 100*t.LoadProgress)
 			if t.Anew {
 				state = "anew, " + state

@@ -42,7 +42,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	defer lake.Close()
 	names, err := v.tables(ctx, cfg, lake)
 	if err != nil {
-		return err
+		return inconclusive("compare", err)
 	}
 	what := verify.Config{
 		Source: captureSource(cfg), Lake: lake.tables(cfg.Pipeline),

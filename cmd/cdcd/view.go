@@ -141,14 +141,21 @@ type durationReport struct {
 	P99MS   float64 `json:"p99_ms"`
 }
 
+// The states of a daemon, and of its tables but for those that are not replicated any more.
+const (
+	stateRecovering = "recovering"
+	stateLoading    = "loading"
+	stateStreaming  = "streaming"
+)
+
 // report renders the status.
 func (v *view) report(pipeline string) statusReport {
 	s, ok := v.status()
-	r := statusReport{Pipeline: pipeline, State: "recovering", At: time.Now()}
+	r := statusReport{Pipeline: pipeline, State: stateRecovering, At: time.Now()}
 	if !ok {
 		return r
 	}
-	r.State, r.At = "streaming", s.At
+	r.State, r.At = stateStreaming, s.At
 	r.Delivered, r.Committed, r.Reached = s.Delivered.String(), s.Finished.String(), s.Finished.Passed().String()
 	r.Prepared = s.Finished.Prepared()
 	r.CommittedTime = s.CommittedTime
@@ -161,7 +168,7 @@ func (v *view) report(pipeline string) statusReport {
 	debts := v.compaction(&r)
 	for _, t := range s.Tables {
 		tr := tableReport{
-			Source: t.Source.String(), Table: t.Lake.String(), State: "streaming", Position: t.Position.String(), LoadProgress: 1,
+			Source: t.Source.String(), Table: t.Lake.String(), State: stateStreaming, Position: t.Position.String(), LoadProgress: 1,
 			Inserted: t.Changes.Inserted, Updated: t.Changes.Updated, Deleted: t.Changes.Deleted, Commits: t.Changes.Commits,
 			DataFiles: t.Content.Files, DeleteFiles: t.Content.DeleteFiles, Rows: t.Content.Rows - t.Content.DeletedRows,
 			DeletedRows: t.Content.DeletedRows, Bytes: t.Content.Bytes, IndexEntries: t.IndexKeys, IndexBytes: t.IndexMemory + t.IndexDisk, IndexRuns: t.IndexRuns,
@@ -169,7 +176,7 @@ func (v *view) report(pipeline string) statusReport {
 		}
 		tr.owe(debts[t.Lake])
 		if t.Loading {
-			r.State, tr.State, tr.Anew = "loading", "loading", t.Anew
+			r.State, tr.State, tr.Anew = stateLoading, stateLoading, t.Anew
 			tr.LoadedRows, tr.LoadRows, tr.LoadProgress = t.LoadedRows, t.LoadRows, progress(t)
 		}
 		if tr.Quarantine = newQuarantineReport(t.Lake, t.Quarantine); tr.Quarantine != nil {
@@ -177,7 +184,7 @@ func (v *view) report(pipeline string) statusReport {
 		}
 		r.Tables = append(r.Tables, tr)
 	}
-	if p := v.load.Load(); p != nil && r.State == "loading" {
+	if p := v.load.Load(); p != nil && r.State == stateLoading {
 		r.Load = p.report()
 	}
 	for _, x := range s.Refused {
