@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 )
 
 // faultRun is a run that calls to the catalog fail in.
@@ -49,7 +48,7 @@ func eachCatalogFault(t *testing.T, r faultRun) {
 // may end either.
 func (l *lab) runTwice(change func()) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endless)
 	defer cancel()
 	err := l.run(ctx)
 	if err == nil {

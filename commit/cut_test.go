@@ -28,7 +28,11 @@ func TestCuts(t *testing.T) {
 func TestCutsWhileRunning(t *testing.T) {
 	l := newLab(t, 22, "a", "b")
 	p := l.start()
-	for range 40 {
+	const least, most = 40, 4000
+	for i := 0; i < least || len(l.cuts()) < 3; i++ {
+		if i == most {
+			t.Fatalf("%d cuts", len(l.cuts()))
+		}
 		l.churn(2)
 		_ = pause(context.Background(), 5*time.Millisecond)
 	}

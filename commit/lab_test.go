@@ -130,9 +130,12 @@ func (l *lab) runShort(ctx context.Context, d time.Duration, change func()) {
 	}
 }
 
+// endless bounds a run that ends by itself. It only has to tell that it never does.
+const endless = 5 * time.Minute
+
 func (l *lab) mustRun() {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endless)
 	defer cancel()
 	if err := l.run(ctx); err != nil {
 		l.t.Fatal(err)
@@ -282,7 +285,7 @@ func (f *faultyCatalog) CreateNamespace(ctx context.Context, ns icetable.Identif
 func (l *lab) finish() {
 	l.t.Helper()
 	for range 3 {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), endless)
 		err := l.run(ctx)
 		cancel()
 		if err == nil {

@@ -17,7 +17,7 @@ func TestLoadAndStream(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			l := newLab(t, seed, "a", "b", "c")
 			l.churn(30) // rows that are there before the pipeline
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), endless)
 			defer cancel()
 			// Two runs that are cut off at any moment while the source changes, one that is not.
 			for range 2 {

@@ -110,9 +110,12 @@ func TestResnapshot(t *testing.T) {
 				if !cutOff { // else it may be the catalog's database that says so, in words of its own
 					t.Fatal(err)
 				}
-				if h := l.head("a"); h.Anew() && frozen == 0 {
+				switch h := l.head("a"); {
+				case !h.Anew(): // published, maybe, before the run was cut off
+					frozen = 0
+				case frozen == 0:
 					frozen = h.Snapshot
-				} else if h.Anew() && h.Snapshot != frozen {
+				case h.Snapshot != frozen:
 					t.Fatal("main has moved before the table is loaded")
 				}
 				if l.server.random(2) == 0 {
@@ -164,7 +167,7 @@ func TestEveryCatalogFaultOfResnapshots(t *testing.T) {
 func (l *lab) renewAtLast(name string) {
 	l.t.Helper()
 	for range 4 {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), endless)
 		err := l.renew(ctx, name, quarantined)
 		cancel()
 		if err == nil {
@@ -247,7 +250,7 @@ func TestLeavesWhileLoadedAnew(t *testing.T) {
 			l.server.breakAltered("a")
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endless)
 	defer cancel()
 	go func() {
 		for ctx.Err() == nil {

@@ -21,7 +21,8 @@ import (
 // schedulesFlag bounds the schedules of TestSchedules.
 var schedulesFlag = flag.Int("schedules", someSchedules(), "how many of all schedules to play, evenly spread; 0: all")
 
-// enoughForPaths is the number of schedules from which each rare path must be among them.
+// enoughForPaths is the number of schedules from which each rare path must be among them, and most
+// must come to act.
 const enoughForPaths = 300
 
 // someSchedules is how many are played where nobody says.
@@ -195,6 +196,9 @@ func playElsewhere(t *testing.T, i, of int) (*tally, error) {
 	lines.Buffer(nil, len(out)+1)
 	for lines.Scan() {
 		if _, text, ok := strings.Cut(lines.Text(), marker); ok {
+			if err != nil { // the race detector's word comes behind the tally
+				break
+			}
 			c := newTally()
 			return c, json.Unmarshal([]byte(text), c)
 		}
@@ -295,7 +299,7 @@ func (c *tally) check(t *testing.T) {
 	if len(c.Distinct) != c.Played {
 		t.Errorf("%d schedules are not distinct", c.Played-len(c.Distinct))
 	}
-	if c.Missed > c.Played/4 {
+	if c.Played >= enoughForPaths && c.Missed > c.Played/4 {
 		t.Errorf("%d schedules of %d did not come to act", c.Missed, c.Played+c.Missed)
 	}
 	for _, p := range rarePaths {

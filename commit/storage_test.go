@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"cdcd/table"
 )
@@ -29,7 +28,7 @@ func TestStorageChanges(t *testing.T) {
 			l.storage = divided()
 			l.churn(8)
 			l.faults.calls, l.faults.operation, l.faults.at, l.faults.applied = nil, "commit", at, applied
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), endless)
 			if err := l.run(ctx); err != nil && !errors.Is(err, errInjected) {
 				t.Fatalf("commit %d: %v", at, err)
 			}

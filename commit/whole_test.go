@@ -90,7 +90,7 @@ func TestWholeLoad(t *testing.T) {
 			l := newLab(t, seed, "a", "log")
 			l.cfg.MaxBytes = 200 // several files
 			l.append("log", 30)
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), endless)
 			defer cancel()
 			for range 3 {
 				l.runShort(ctx, time.Duration(l.server.random(120))*time.Millisecond, func() {
@@ -255,7 +255,7 @@ func TestWholeLoadAnew(t *testing.T) {
 	l.mustRun()
 	l.append("log", 5)
 	healthy := func(*table.Head) bool { return l.renewed == 0 }
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), endless)
 	defer cancel()
 	if err := l.renew(ctx, "log", healthy); err != nil || l.renewed != 1 {
 		t.Fatal(l.renewed, err)

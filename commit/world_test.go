@@ -160,8 +160,11 @@ var cutPlans = []struct {
 // directory.
 func (w *world) config(lane int) Config {
 	n := &network{w, lane}
+	w.mu.Lock()
 	cuts := cutPlans[(w.plan.cuts+w.starts)%len(cutPlans)]
 	w.starts++
+	starts := w.starts
+	w.mu.Unlock()
 	cfg := Config{
 		Pipeline: "p", Source: &networkSource{n}, Quarantine: w.plan.breaks, Logger: slog.New(slog.DiscardHandler),
 		Tables: table.Config{
@@ -174,7 +177,7 @@ func (w *world) config(lane int) Config {
 		m := w.server.member(name)
 		m.Location, m.FormatVersion = w.cat.Location(m.Lake), w.plan.format
 		if w.plan.format == becomes3 {
-			m.FormatVersion = min(w.starts+1, 3)
+			m.FormatVersion = min(starts+1, 3)
 		}
 		cfg.Members = append(cfg.Members, m)
 	}

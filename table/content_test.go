@@ -71,8 +71,10 @@ func TestManyCommits(t *testing.T) {
 		}
 	}
 	h := l.load()
-	if n := len(h.meta.Snapshots()); n > keepSnapshots+3 { // with main, the fence and the new one
-		t.Errorf("%d snapshots are kept", n)
+	all := h.meta.Snapshots()
+	hours := int(all[len(all)-1].TimestampMs/3_600_000 - all[0].TimestampMs/3_600_000) // each keeps its first
+	if n := len(all); n > keepSnapshots+3+hours {                                      // with main, the fence and the new one
+		t.Errorf("%d snapshots are kept, over %d hours", n, hours)
 	}
 	if n := l.table.Stats().DataManifests; n > mergeManifestsAt {
 		t.Errorf("%d data manifests", n)
