@@ -18,7 +18,7 @@ build: ## build bin/cdcd, one static binary
 test: unit integration ## all tests: units, then real servers and engines (installs them on first use)
 
 unit: ## unit tests only: a few minutes, nothing to install
-	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 20m ./...
+	CDCD_SCHEDULES=5960 CDCD_SEEDS=2000 go test -timeout 40m ./...
 
 test-long: servers engines $(GHOST) ## every schedule of faults in memory and 2,000 random ones; what is large: tables, columns, blobs, transactions; gh-ost; each parser fuzzed for 10 minutes
 	go test -count=1 -timeout 180m -run '^Test(Random|Rewrite|Quarantine|Renew)?Schedules$$' ./commit -v -schedules 0 -rounds 2000
@@ -39,7 +39,7 @@ engines:
 	integration/engines/get-engines
 
 integration: servers engines ## tests on real MySQL and MariaDB, read by PyIceberg, DuckDB, Spark and Trino
-	go test -tags integration -count=1 -timeout 60m ./integration
+	go test -tags integration -count=1 -timeout 80m ./integration
 
 ROUNDS ?= 200
 crash: servers engines ## kill the daemon ROUNDS times, on disk and in S3 behind injected faults (SEED repeats a run)

@@ -71,7 +71,7 @@ func TestCompaction(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for i := range 4 {
 		landed := float64(0)
-		eventually(t, time.Minute, "rewrites land", func() error {
+		eventually(t, 3*time.Minute, "rewrites land", func() error {
 			if landed = p.number(t, `cdcd_compactions_total{result="landed"}`); landed < 6 {
 				return fmt.Errorf("%v have", landed)
 			}

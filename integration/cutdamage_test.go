@@ -24,16 +24,21 @@ func TestCutCheckerFindsDamage(t *testing.T) {
 	w.busyFor(t, 100)
 	w.stop(t)
 	s.exec(t, "REPLACE INTO damage.keyed VALUES (1, 1 << 60, 'x'), (2, 1 << 60, 'y')")
-	mustCheck(t, c, s, "")
-	behind := func(statement string) {
+	mustCheck(t, c, s, "", "")
+	behind := func(statement, words string) {
+		t.Helper()
 		conn := r.conn(t)
 		if _, err := conn.ExecContext(t.Context(), "SET SESSION sql_log_bin = 0; "+statement); err != nil {
 			t.Fatal(err)
 		}
+		mustCheck(t, c, s, "", words)
 	}
-	log := func(statement string) { s.exec(t, statement) }
+	log := func(statement, words string) {
+		t.Helper()
+		mustCheck(t, c, s, statement+"; ", words)
+	}
 	for name, x := range map[string]struct {
-		change       func(string)
+		change       func(statement, words string)
 		damage, mend string
 		words        string
 	}{
@@ -45,19 +50,17 @@ func TestCutCheckerFindsDamage(t *testing.T) {
 		"a version that goes backwards": {log, "UPDATE damage.keyed SET version = version - 1 WHERE id = 1", "UPDATE damage.keyed SET version = version + 1 WHERE id = 1", "keyed: key 1 went from version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x.change(x.damage)
-			mustCheck(t, c, s, x.words)
-			x.change(x.mend)
-			mustCheck(t, c, s, "")
+			x.change(x.damage, x.words)
+			x.change(x.mend, "")
 		})
 	}
 }
 
-// mustCheck makes a change, and checks the first cut that shows it: nothing may be found, or
-// what words say.
-func mustCheck(t *testing.T, c *cutChecker, s *server, words string) {
+// mustCheck makes a change in one transaction, and checks the first cut that shows it: nothing may
+// be found, or what words say.
+func mustCheck(t *testing.T, c *cutChecker, s *server, change, words string) {
 	t.Helper()
-	s.exec(t, "UPDATE damage.here SET version = version + 1 WHERE id = 1")
+	s.exec(t, "BEGIN; "+change+"UPDATE damage.here SET version = version + 1 WHERE id = 1; COMMIT")
 	want := s.executed(t)
 	var found error
 	eventually(t, time.Minute, "a cut is checked", func() error {

@@ -87,7 +87,7 @@ func TestAlter(t *testing.T) {
 // verifyExact compares source and lake at one position.
 func (p *pipeline) verifyExact(t *testing.T) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the tables can be compared at one position", func() error {
+	eventually(t, time.Minute, "the tables can be compared at one position", func() error {
 		f := p.run("verify", "--exact")
 		switch f.code {
 		case 0:
@@ -126,6 +126,7 @@ func TestAlterWhileLoading(t *testing.T) {
 		s.schema(t, "ddlload")
 		churnTables(t, s, "ddlload", total)
 		p := newPipeline(t, s, "ddlload.*", settings{"load.chunk_rows": 500, "commit.max_rows": 2000})
+		f := p.slowly(20 * time.Millisecond)
 		p.start()
 		for i := range 8 {
 			eventually(t, time.Minute, "a part is loaded", func() error {
@@ -142,6 +143,7 @@ func TestAlterWhileLoading(t *testing.T) {
 				p.start()
 			}
 		}
+		f.fast()
 		p.reach()
 		p.verifyExact(t)
 		p.oracle("duckdb").equal(t, "ddlload.kv", "ddlload.pair")
@@ -168,6 +170,7 @@ func TestOrderOfKeysWhileLoading(t *testing.T) {
 			s.exec(t, fmt.Sprintf(`CREATE TABLE %[1]s.t (%[2]s, v INT, PRIMARY KEY (%[3]s));
 				INSERT INTO %[1]s.t (%[3]s, v) SELECT %[4]s, n FROM (SELECT 1000*a.d + 100*b.d + 10*c.d + e.d AS n FROM %[1]s.digits a, %[1]s.digits b, %[1]s.digits c, %[1]s.digits e) x`, name, x.key, columns, x.fill))
 			p := newPipeline(t, s, name+".t", settings{"load.chunk_rows": 20, "load.connections": 1})
+			f := p.slowly(20 * time.Millisecond)
 			p.start()
 			eventually(t, time.Minute, "a part is loaded", func() error {
 				if n := p.loaded(name + ".t"); n < 500 {
@@ -177,6 +180,7 @@ func TestOrderOfKeysWhileLoading(t *testing.T) {
 			})
 			s.exec(t, fmt.Sprintf("ALTER TABLE %s.t %s", name, x.alter))
 			p.wantExit(1, "order of keys", "starting its load over")
+			f.fast()
 			p.start()
 			p.reach()
 			p.verifyExact(t)

@@ -3,12 +3,14 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"cdcd/capture"
 	"golang.org/x/sync/errgroup"
@@ -135,6 +137,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			s := ownServer(t, release)
 			s.schema(t, "bytes")
 			s.exec(t, "USE bytes; CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9)); CREATE TABLE other LIKE t; FLUSH BINARY LOGS")
+			s.checkpointed(t)
 			info := describe(t, s, "bytes")
 			i := slices.IndexFunc(info, func(i capture.TableInfo) bool { return i.Name.Table == "t" })
 			log := smallLog{table: capture.Capture{Table: &info[i].Table, Applied: capture.EmptyPosition(s.flavor)}, start: s.executed(t)}
@@ -167,6 +170,36 @@ func TestCutAtEveryByte(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkpointed waits until MariaDB has noted in the newest file of its log that it needs no other: it
+// does so in its own time, and nothing that comes behind it is the stream's.
+func (s *server) checkpointed(t testing.TB) {
+	t.Helper()
+	if s.flavor != capture.MariaDB {
+		return
+	}
+	eventually(t, time.Minute, "the server has a checkpoint", func() error {
+		var file, at, do, ignore string
+		if err := s.db.QueryRow("SHOW MASTER STATUS").Scan(&file, &at, &do, &ignore); err != nil {
+			return err
+		}
+		rows, err := s.db.Query("SHOW BINLOG EVENTS IN '" + file + "'")
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name, pos, kind, server, end, info string
+			if err := rows.Scan(&name, &pos, &kind, &server, &end, &info); err != nil {
+				return err
+			}
+			if kind == "Binlog_checkpoint" && info == file {
+				return nil
+			}
+		}
+		return errors.Join(rows.Err(), fmt.Errorf("%s has none", file))
+	})
 }
 
 // smallLog is a part of a server's log that changes one table.

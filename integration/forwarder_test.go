@@ -21,6 +21,7 @@ type forwarder struct {
 	piece  int           // bytes of one
 	silent bool
 	left   int64 // bytes of the server before its connections are cut; below zero: no end
+	once   bool  // only one of them is cut
 	// instead is what the server gets for something that a client says, of the same length; "": for nothing.
 	said, instead string
 	open          map[net.Conn]bool
@@ -115,7 +116,10 @@ func (f *forwarder) may(n int, ofServer bool) bool {
 		f.mu.Lock()
 		silent, pause := f.silent, f.pause
 		cut := ofServer && f.left >= 0 && int64(n) > f.left
-		if ofServer && f.left >= 0 && !silent {
+		switch {
+		case cut && f.once && !silent:
+			f.left = -1
+		case ofServer && f.left >= 0 && !silent:
 			f.left -= min(f.left, int64(n))
 		}
 		f.mu.Unlock()
@@ -128,6 +132,19 @@ func (f *forwarder) may(n int, ofServer bool) bool {
 		time.Sleep(look)
 	}
 }
+
+// slowly has the pipeline meet its source through a forwarder that takes pause for each piece, so that
+// what is looked for during a load is not over before it is seen.
+func (p *pipeline) slowly(pause time.Duration) *forwarder {
+	p.t.Helper()
+	f := startForwarder(p.t, p.server.address)
+	f.change(func(f *forwarder) { f.pause = pause })
+	p.set(settings{"source.address": f.address})
+	return f
+}
+
+// fast ends the forwarder's pauses.
+func (f *forwarder) fast() { f.change(func(f *forwarder) { f.pause = 0 }) }
 
 // change changes how the forwarder behaves from now on.
 func (f *forwarder) change(how func(*forwarder)) {

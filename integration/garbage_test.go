@@ -49,7 +49,7 @@ func TestGarbage(t *testing.T) {
 		c.busyFor(t, 20)
 	}
 	held := p.hold(t, "garbage", "kv")
-	eventually(t, 2*time.Minute, "the snapshot expires", func() error {
+	eventually(t, 5*time.Minute, "the snapshot expires", func() error {
 		if p.retains(t, held.name, held.snapshot) {
 			return fmt.Errorf("snapshot %d is there", held.snapshot)
 		}

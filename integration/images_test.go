@@ -133,6 +133,7 @@ func TestImages(t *testing.T) {
 		imageTables(t, s, schema, rows)
 		p := newPipeline(t, s, schema+".*", settings{"load.chunk_rows": 500, "commit.max_rows": 3000, "commit.interval": "100ms"})
 		c := startImageChurn(t, s, schema, rows)
+		f := p.slowly(20 * time.Millisecond)
 		for i := range int64(2) {
 			p.start()
 			eventually(t, time.Minute, "a part is loaded", func() error {
@@ -143,6 +144,7 @@ func TestImages(t *testing.T) {
 			})
 			p.kill()
 		}
+		f.fast()
 		p.start()
 		p.streams()
 		c.moves.Store(true)

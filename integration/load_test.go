@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ func TestLoadKilled(t *testing.T) {
 	p := newPipeline(t, s, "loadkill.*", settings{"load.chunk_rows": chunk, "commit.max_rows": epoch})
 	c := startChurn(t, s, "loadkill", total, uint64(time.Now().UnixNano()))
 	left := int64(0)
+	f := p.slowly(5 * time.Millisecond)
 	for i := range int64(3) {
 		p.start()
 		eventually(t, time.Minute, "a part is loaded", func() error {
@@ -68,6 +70,7 @@ func TestLoadKilled(t *testing.T) {
 		})
 		p.kill()
 	}
+	f.fast()
 	p.start()
 	c.stop(t)
 	p.reach()
@@ -131,7 +134,8 @@ func TestLoadBehindSemiSync(t *testing.T) {
 	s.exec(t, `INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so';
 		SET GLOBAL rpl_semi_sync_source_wait_point = 'AFTER_SYNC', GLOBAL rpl_semi_sync_source_timeout = 600000,
 		GLOBAL rpl_semi_sync_source_wait_no_replica = ON, GLOBAL rpl_semi_sync_source_enabled = ON`)
-	stop := hangingWriters(t, s, rows)
+	var seenAhead atomic.Bool
+	stop := hangingWriters(t, s, rows, &seenAhead)
 	p := newPipeline(t, s, "semisync.*", settings{"load.chunk_rows": 500, "commit.max_rows": 1000})
 	p.start()
 	ahead := 0
@@ -143,6 +147,7 @@ func TestLoadBehindSemiSync(t *testing.T) {
 		seen := s.executed(t)
 		if at, err := capture.ParsePosition(s.flavor, st.Committed); err == nil && !seen.Covers(at) {
 			ahead++
+			seenAhead.Store(true)
 		}
 		if st.State != "streaming" {
 			return fmt.Errorf("it is %s", st.State)
@@ -160,10 +165,13 @@ func TestLoadBehindSemiSync(t *testing.T) {
 }
 
 // hangingWriters changes rows in sessions of which most hang in their commit. Twice a
-// second the source is made to give up waiting.
-func hangingWriters(t *testing.T, s *server, rows int) (stop func()) {
+// second the source is made to give up waiting, but not before the lake was seen ahead of it.
+func hangingWriters(t *testing.T, s *server, rows int, ahead *atomic.Bool) (stop func()) {
 	t.Helper()
-	const sessions = 12
+	const (
+		sessions = 12
+		patience = 20 * time.Second
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	var g sync.WaitGroup
 	fail := func(what string, err error) {
@@ -191,9 +199,11 @@ func hangingWriters(t *testing.T, s *server, rows int) (stop func()) {
 		fail("release", err)
 	}
 	g.Go(func() {
-		for ctx.Err() == nil {
+		for began := time.Now(); ctx.Err() == nil; {
 			time.Sleep(500 * time.Millisecond)
-			release()
+			if ahead.Load() || time.Since(began) > patience {
+				release()
+			}
 		}
 		_, err := s.db.Exec("SET GLOBAL rpl_semi_sync_source_enabled = OFF")
 		fail("release", err)

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -81,15 +82,24 @@ func TestSecondDaemon(t *testing.T) {
 		r.set(settings{"source.server_id": 700003})
 		r.flags = []string{"--standby"}
 		r.launch()
-		eventually(t, 10*time.Second, "it stands by", func() error {
+		eventually(t, time.Minute, "it stands by", func() error {
 			if out := r.daemon.output.String(); !strings.Contains(out, "standing by") {
 				return fmt.Errorf("it says %s", out)
 			}
 			return nil
 		})
-		c.pause() // what is measured is the lease, not how fast a start is beside load
+		c.pause()
+		owned := p.lease(t)
 		q.kill()
 		began := time.Now()
+		eventually(t, time.Minute, "it takes the lease", func() error {
+			if p.lease(t) == owned {
+				return fmt.Errorf("it is %s's", owned)
+			}
+			return nil
+		})
+		const grace = 5 * time.Second
+		took := time.Since(began)
 		eventually(t, time.Minute, "it takes over", func() error {
 			_, err := r.status()
 			if err == nil && r.fence() <= 1 {
@@ -97,8 +107,6 @@ func TestSecondDaemon(t *testing.T) {
 			}
 			return err
 		})
-		const grace = 5 * time.Second
-		took := time.Since(began)
 		t.Logf("taken over %v after the kill", took.Round(100*time.Millisecond))
 		if took > commit.LeaseTime+grace {
 			t.Errorf("that is more than the lease's %v and %v", commit.LeaseTime, grace)
@@ -114,6 +122,24 @@ func TestSecondDaemon(t *testing.T) {
 		r.start() // a lease that was released is taken at once
 		r.stop()
 	})
+}
+
+// lease gives the owner of the pipeline's lease.
+func (p *pipeline) lease(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob(p.path("warehouse/_cdcd/*/lease.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	var r struct{ Owner string }
+	if err == nil {
+		err = json.Unmarshal(content, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Owner
 }
 
 // TestFlushAtEnd stops a daemon that has collected changes and is far from its interval.

@@ -191,6 +191,7 @@ func TestPartialJSON(t *testing.T) {
 	ended := make(chan error, 1)
 	conn := s.conn(t)
 	go func() { ended <- c.transactions(ctx, conn, math.MaxInt) }()
+	f := p.slowly(10 * time.Millisecond)
 	p.start()
 	eventually(t, time.Minute, "a part is loaded", func() error {
 		if n := p.loaded(schema + ".d"); n < 300 {
@@ -199,6 +200,7 @@ func TestPartialJSON(t *testing.T) {
 		return nil
 	})
 	p.kill()
+	f.fast()
 	p.start()
 	p.streams()
 	cancel()

@@ -160,7 +160,8 @@ func (p *pipeline) stopBy(s syscall.Signal) {
 // wantExit waits until the daemon ends by itself and checks its exit code and its words.
 func (p *pipeline) wantExit(code int, words ...string) {
 	p.t.Helper()
-	got, err := p.daemon.exitCode(time.Minute)
+	const patience = 3 * time.Minute // some causes are tried again for a while
+	got, err := p.daemon.exitCode(patience)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func (p *pipeline) uri() string {
 			p.t.Fatal(err)
 		}
 		p.catalog = fmt.Sprintf("http://127.0.0.1:%d", port)
-		eventually(p.t, 10*time.Second, "cdcd serve starts", func() error {
+		eventually(p.t, time.Minute, "cdcd serve starts", func() error {
 			if !p.serve.alive() {
 				return fatalError{fmt.Errorf("it ended: %s", p.serve.output)}
 			}

@@ -170,7 +170,7 @@ func TestResnapshotKilled(t *testing.T) {
 		f.change(func(f *forwarder) { f.pause = 20 * time.Millisecond }) // so that the load is not over before it is looked at
 		p.must("resnapshot", "anew.kv")
 		killed, loaded := 0, int64(0)
-		eventually(t, 2*time.Minute, "the table is loaded anew", func() error {
+		eventually(t, 5*time.Minute, "the table is loaded anew", func() error {
 			st, err := p.status()
 			if err != nil {
 				return err
@@ -184,10 +184,10 @@ func TestResnapshotKilled(t *testing.T) {
 				if now := shown(); !slices.Equal(now, before) {
 					return fatalError{fmt.Errorf("readers see %d rows, and %d before", len(now), len(before))}
 				}
+				p.kill()
 				if killed++; killed == 1 {
 					p.fsck(t)
 				}
-				p.kill()
 				if killed == kills {
 					f.change(func(f *forwarder) { f.pause = 0 })
 				}

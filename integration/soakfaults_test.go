@@ -294,6 +294,10 @@ func (s *soak) resnapshot() {
 		}
 		return nil
 	})
+	eventually(s.t, time.Minute, "the source changes behind the order", func() error { // so that no cut of before is behind it
+		_, err := s.server.db.Exec(fmt.Sprintf("UPDATE %s.%s SET version = version + 1 ORDER BY id LIMIT 1", s.workload.schema, bankTables()[0]))
+		return err
+	})
 }
 
 // metric reads one of the daemon's metrics; "": it is not there.

@@ -29,11 +29,17 @@ func TestReconnect(t *testing.T) {
 		for i := range 2 * cuts {
 			c.busyFor(t, 5)
 			before := connected()
-			killDumps(t, s)
 			if i < cuts { // whatever the daemon is about: it may be looking at the server's log, or waiting
+				killDumps(t, s)
 				time.Sleep(100 * time.Millisecond)
 				continue
 			}
+			eventually(t, time.Minute, "the server sends its log", func() error {
+				if killDumps(t, s) == 0 {
+					return errors.New("to nobody")
+				}
+				return nil
+			})
 			eventually(t, time.Minute, "the stream connects again", func() error {
 				if connected() == before {
 					return errors.New("it has not")
@@ -100,9 +106,9 @@ func TestCompressedTransactions(t *testing.T) {
 	p.reach()
 	before := s.text(t, "SELECT COALESCE(SUM(TRANSACTION_COUNTER), 0) FROM performance_schema.binary_log_transaction_compression_stats WHERE COMPRESSION_TYPE = 'ZSTD' AND LOG_TYPE = 'BINARY'")
 	s.exec(t, "SET GLOBAL binlog_transaction_compression = ON")
-	t.Cleanup(func() { s.exec(t, "SET GLOBAL binlog_transaction_compression = OFF") })
 	s.db.SetMaxIdleConns(0) // sessions take the setting when they begin
 	t.Cleanup(func() { s.db.SetMaxIdleConns(2) })
+	t.Cleanup(func() { s.exec(t, "SET GLOBAL binlog_transaction_compression = OFF") }) // first
 	c := startChurn(t, s, "compressed", 3000, uint64(time.Now().UnixNano()))
 	c.busyFor(t, 300)
 	p.kill()

@@ -101,7 +101,8 @@ func TestFewFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		code, err := c.exitCode(time.Minute)
+		const patience = 6 * time.Minute // a connection for which there is no file is tried for five
+		code, err := c.exitCode(patience)
 		out := lastLines(c.output.String(), 3)
 		if err != nil {
 			_ = c.signal(syscall.SIGKILL, time.Second)
@@ -159,7 +160,7 @@ func TestClock(t *testing.T) {
 	jump(-2 * time.Minute) // by its time the owner's lease has run out, but it is renewed
 	q := p.twin()
 	q.set(settings{"source.server_id": 740002})
-	if f := q.run("run"); f.code != 75 {
+	if f := q.run("run", "--until", "now"); f.code != 75 {
 		t.Errorf("exit %d beside an owner: %s", f.code, f.err)
 	}
 	q.flags = []string{"--take-over"}

@@ -36,6 +36,7 @@ func TestSystemVersioned(t *testing.T) {
 				CREATE TABLE p (id INT PRIMARY KEY, x INT) WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME (PARTITION old HISTORY, PARTITION now CURRENT);
 				CREATE SEQUENCE numbers; INSERT INTO a VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c'), (4, 4, 'd'); INSERT INTO b (id, x) VALUES (1, 1), (2, 2), (3, 3); INSERT INTO p VALUES (1, 1), (2, 2);
 				UPDATE a SET x = 10; DELETE FROM a WHERE id = 4; UPDATE b SET x = 10; UPDATE p SET x = 10`)
+			t.Cleanup(func() { s.exec(t, "SET GLOBAL system_versioning_asof = DEFAULT") })
 			p := newPipeline(t, s, "versioned.*", settings{"on_table_error": "stop"})
 			p.wantProblems(`column "re": type not supported: a system-versioned table with numbers of transactions`)
 			s.exec(t, "DROP TABLE versioned.c; SET GLOBAL system_versioning_asof = '2020-01-01'")

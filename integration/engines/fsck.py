@@ -260,9 +260,11 @@ class Table:
 
 def main(warehouse):
     catalog = sqlite3.connect("file:%s/catalog.db?mode=ro" % warehouse, uri=True)
-    found = catalog.execute("SELECT table_namespace, table_name, metadata_location FROM iceberg_tables ORDER BY 1, 2").fetchall()
+    found = catalog.execute("SELECT table_namespace, table_name FROM iceberg_tables ORDER BY 1, 2").fetchall()
     bad = not found
-    for namespace, name, location in found:
+    for namespace, name in found:
+        # Its present file: beside a writer one of before may be gone by now.
+        location, = catalog.execute("SELECT metadata_location FROM iceberg_tables WHERE table_namespace = ? AND table_name = ?", (namespace, name)).fetchone()
         with open(local(location)) as f:
             t = Table("%s.%s" % (namespace, name), json.load(f))
         t.check()
