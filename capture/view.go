@@ -82,7 +82,11 @@ func lockedView(ctx context.Context, conn *sql.Conn) (View, error) {
 	if _, unlockErr := conn.ExecContext(context.WithoutCancel(ctx), "UNLOCK TABLES"); unlockErr != nil {
 		return View{}, errors.Join(err, unlockErr) // the caller closes the connection, which unlocks
 	}
-	return View{At: at, Exact: true, Locked: time.Since(began)}, err
+	locked := time.Since(began)
+	if err == nil { // who reads the rows may wait for who has locked a table of theirs
+		_, err = conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = DEFAULT")
+	}
+	return View{At: at, Exact: true, Locked: locked}, err
 }
 
 func snapshotExecuted(ctx context.Context, conn *sql.Conn) (Position, error) {

@@ -155,6 +155,11 @@ func (c *checked) check(ctx context.Context, cfg Config) error {
 	if err := c.load(ctx, cfg); err != nil {
 		return err
 	}
+	return errors.Join(c.examine(ctx, cfg), c.settle(ctx, cfg)) // what stood in the way may be an expired snapshot's
+}
+
+// examine applies all rules to the table as it was loaded.
+func (c *checked) examine(ctx context.Context, cfg Config) error {
 	c.add(checkHistory(c.meta)...)
 	r := newReader(cfg.Store)
 	if err := r.readAll(ctx, c.meta); err != nil {
@@ -178,10 +183,7 @@ func (c *checked) check(ctx context.Context, cfg Config) error {
 		return err
 	}
 	c.count(r, used)
-	if err := c.checkKeys(ctx, cfg, r); err != nil {
-		return err
-	}
-	return c.settle(ctx, cfg)
+	return c.checkKeys(ctx, cfg, r)
 }
 
 // load reads the table's metadata.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,22 @@ func TestExpiredMeanwhile(t *testing.T) {
 		return l.cuts, nil
 	}
 	if r, err = Tables(context.Background(), withdrawn); err != nil || len(rules(r)) != 0 {
+		t.Errorf("%v, %v: %+v", rules(r), err, r)
+	}
+}
+
+// TestExpiredBeforeAnError: nor where the check of its table does not come to its end.
+func TestExpiredBeforeAnError(t *testing.T) {
+	l := newLab(t)
+	_, m := l.meta()
+	old := m.main[len(m.main)-1]
+	l.cuts = nil
+	cfg := l.config()
+	cfg.Progress = func(string) { _ = os.Remove(path(old.List)) }
+	cfg.Lake = &expiring{Lake: cfg.Lake, l: l, snapshot: old.ID}
+	cfg.Scratch = filepath.Join(l.dir, "none", "such") // the keys cannot be sorted
+	r, err := Tables(context.Background(), cfg)
+	if err != nil || len(rules(r)) != 0 || r.Tables[0].Error == "" {
 		t.Errorf("%v, %v: %+v", rules(r), err, r)
 	}
 }

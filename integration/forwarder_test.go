@@ -18,6 +18,7 @@ type forwarder struct {
 	mu     sync.Mutex
 	to     string
 	pause  time.Duration // before each piece that the server sends
+	delay  time.Duration // before each piece that a client sends
 	piece  int           // bytes of one
 	silent bool
 	left   int64 // bytes of the server before its connections are cut; below zero: no end
@@ -114,7 +115,10 @@ func (f *forwarder) may(n int, ofServer bool) bool {
 	const look = 50 * time.Millisecond
 	for {
 		f.mu.Lock()
-		silent, pause := f.silent, f.pause
+		silent, wait := f.silent, f.delay
+		if ofServer {
+			wait = f.pause
+		}
 		cut := ofServer && f.left >= 0 && int64(n) > f.left
 		switch {
 		case cut && f.once && !silent:
@@ -124,8 +128,8 @@ func (f *forwarder) may(n int, ofServer bool) bool {
 		}
 		f.mu.Unlock()
 		if !silent {
-			if ofServer && pause > 0 {
-				time.Sleep(pause)
+			if wait > 0 {
+				time.Sleep(wait)
 			}
 			return !cut
 		}
@@ -133,18 +137,18 @@ func (f *forwarder) may(n int, ofServer bool) bool {
 	}
 }
 
-// slowly has the pipeline meet its source through a forwarder that takes pause for each piece, so that
-// what is looked for during a load is not over before it is seen.
-func (p *pipeline) slowly(pause time.Duration) *forwarder {
+// slowly has the pipeline meet its source through a forwarder that delays each of its questions, so
+// that what is looked for during a load is not over before it is seen. The log comes as fast as ever.
+func (p *pipeline) slowly(delay time.Duration) *forwarder {
 	p.t.Helper()
 	f := startForwarder(p.t, p.server.address)
-	f.change(func(f *forwarder) { f.pause = pause })
+	f.change(func(f *forwarder) { f.delay = delay })
 	p.set(settings{"source.address": f.address})
 	return f
 }
 
-// fast ends the forwarder's pauses.
-func (f *forwarder) fast() { f.change(func(f *forwarder) { f.pause = 0 }) }
+// fast ends the forwarder's delays.
+func (f *forwarder) fast() { f.change(func(f *forwarder) { f.delay = 0 }) }
 
 // change changes how the forwarder behaves from now on.
 func (f *forwarder) change(how func(*forwarder)) {

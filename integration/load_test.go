@@ -57,7 +57,7 @@ func TestLoadKilled(t *testing.T) {
 	p := newPipeline(t, s, "loadkill.*", settings{"load.chunk_rows": chunk, "commit.max_rows": epoch})
 	c := startChurn(t, s, "loadkill", total, uint64(time.Now().UnixNano()))
 	left := int64(0)
-	f := p.slowly(5 * time.Millisecond)
+	f := p.slowly(10 * time.Millisecond)
 	for i := range int64(3) {
 		p.start()
 		eventually(t, time.Minute, "a part is loaded", func() error {

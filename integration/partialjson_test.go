@@ -191,7 +191,7 @@ func TestPartialJSON(t *testing.T) {
 	ended := make(chan error, 1)
 	conn := s.conn(t)
 	go func() { ended <- c.transactions(ctx, conn, math.MaxInt) }()
-	f := p.slowly(10 * time.Millisecond)
+	f := p.slowly(20 * time.Millisecond)
 	p.start()
 	eventually(t, time.Minute, "a part is loaded", func() error {
 		if n := p.loaded(schema + ".d"); n < 300 {

@@ -167,7 +167,7 @@ func TestResnapshotKilled(t *testing.T) {
 			return rows
 		}
 		before := shown()
-		f.change(func(f *forwarder) { f.pause = 20 * time.Millisecond }) // so that the load is not over before it is looked at
+		f.change(func(f *forwarder) { f.delay = 20 * time.Millisecond }) // so that the load is not over before it is looked at
 		p.must("resnapshot", "anew.kv")
 		killed, loaded := 0, int64(0)
 		eventually(t, 5*time.Minute, "the table is loaded anew", func() error {
@@ -189,7 +189,7 @@ func TestResnapshotKilled(t *testing.T) {
 					p.fsck(t)
 				}
 				if killed == kills {
-					f.change(func(f *forwarder) { f.pause = 0 })
+					f.fast()
 				}
 				p.start()
 			}

@@ -61,7 +61,7 @@ func exitCode(err error) int {
 		}
 	}
 	for _, later := range []error{
-		commit.ErrFenced, commit.ErrLeased, commit.ErrOutdated, commit.ErrNotTaken, fileio.ErrBusy, capture.ErrReplaced, context.Canceled,
+		commit.ErrFenced, commit.ErrLeased, commit.ErrOutdated, commit.ErrNotTaken, table.ErrMoved, fileio.ErrBusy, capture.ErrReplaced, context.Canceled,
 		syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
 	} {
 		if errors.Is(err, later) {

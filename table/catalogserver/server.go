@@ -121,7 +121,11 @@ func (s *Server) refuse(w http.ResponseWriter, code int, kind, message string) {
 
 // fail answers an error of our own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.logger.Error("catalog endpoint", "path", r.URL.Path, "err", err)
+	level := slog.LevelError
+	if r.Context().Err() != nil { // the client went away: what it asked for was given up
+		level = slog.LevelDebug
+	}
+	s.logger.Log(r.Context(), level, "catalog endpoint", "path", r.URL.Path, "err", err)
 	s.refuse(w, http.StatusInternalServerError, "InternalServerError", "the catalog cannot be read: see the server's log")
 }
 
