@@ -217,10 +217,7 @@ func (l *loop) adopt(ctx context.Context) error {
 		if err := l.p.loadWhole(ctx, m, &l.counters); err != nil {
 			return err
 		}
-		if m.left != nil { // dropped meanwhile, maybe, and created again
-			if err := l.ask(ctx, m); err != nil {
-				return err
-			}
+		if m.left != nil { // if it was dropped, the log tells when its name means a table again
 			continue
 		}
 		if err := l.stream.Capture(m.capture()); err != nil {

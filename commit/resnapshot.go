@@ -107,7 +107,7 @@ func (l *loop) endRenewal(err error) {
 	l.stream.Hold(false)
 }
 
-// renew begins to load a table anew. An error that is notOffered leaves all as it was.
+// renew begins to load a table anew. An error that is notOffered says why it is not.
 func (l *loop) renew(ctx context.Context, n table.Name) error {
 	old, err := l.renewable(n)
 	if err != nil {
@@ -149,9 +149,8 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		delete(l.counters.content, old)
 		l.stream.Forget(m.name())
 		l.cuts.other = true
-		l.came, l.cameAt = append(l.came, m.name()), time.Now() // dropped meanwhile, maybe, and created again
-		l.publish()                                             // who asked looks at the status next
-		return nil
+		l.publish() // who asked looks at the status next
+		return notOffered{errors.New(m.left.Reason)}
 	}
 	return l.replace(old, m)
 }
