@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,15 +183,22 @@ var ErrAltered = errors.New("the table has been altered since")
 
 // The server's errors of a statement about a table that has changed since.
 const (
+	noSchema        = 1049
 	noColumn        = 1054
 	noTable         = 1146
 	otherDefinition = 1412
 )
 
+// Altered reports whether a statement failed because a table of it was altered or dropped before it.
+func Altered(err error) bool {
+	code, _ := serverError(err)
+	return slices.Contains([]uint16{noSchema, noColumn, noTable, otherDefinition}, code)
+}
+
 // whetherAltered tells where a statement failed because the table was altered, or dropped, just
 // before it.
 func whetherAltered(err error) error {
-	if code, _ := serverError(err); code == noColumn || code == noTable || code == otherDefinition {
+	if Altered(err) {
 		return fmt.Errorf("%w: %w", ErrAltered, err)
 	}
 	return err

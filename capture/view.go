@@ -55,15 +55,15 @@ func OpenView(ctx context.Context, conn *sql.Conn, server string, after Position
 		return View{}, err
 	}
 	v, err := lockedView(ctx, conn)
-	code, message := serverError(err)
-	if code != codeLockWait && !errors.Is(classify(err), ErrAccess) {
-		return v, err
+	if code, message := serverError(err); code == codeLockWait || errors.Is(classify(err), ErrAccess) {
+		v, err = quietView(ctx, conn)
+		v.Unlocked = message
 	}
-	if v, err = quietView(ctx, conn); err != nil {
+	if err != nil {
 		return View{}, err
 	}
-	v.Unlocked = message
-	return v, nil
+	_, err = conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = DEFAULT") // who reads the rows may wait for who has locked a table
+	return v, err
 }
 
 // codeLockWait is how the server answers where a lock was not to be had in time.
@@ -82,11 +82,7 @@ func lockedView(ctx context.Context, conn *sql.Conn) (View, error) {
 	if _, unlockErr := conn.ExecContext(context.WithoutCancel(ctx), "UNLOCK TABLES"); unlockErr != nil {
 		return View{}, errors.Join(err, unlockErr) // the caller closes the connection, which unlocks
 	}
-	locked := time.Since(began)
-	if err == nil { // who reads the rows may wait for who has locked a table of theirs
-		_, err = conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = DEFAULT")
-	}
-	return View{At: at, Exact: true, Locked: locked}, err
+	return View{At: at, Exact: true, Locked: time.Since(began)}, err
 }
 
 func snapshotExecuted(ctx context.Context, conn *sql.Conn) (Position, error) {

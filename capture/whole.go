@@ -52,7 +52,7 @@ func (r *Reader) ReadWhole(ctx context.Context, c Capture, after Position) (*Who
 // goneBefore is the Stop for a table that was altered or dropped before it could be read.
 func goneBefore(n Name, err error) *Stop {
 	s := &Stop{What: "an ALTER TABLE before the initial load", Table: n.String(), Alone: n, Err: err, Hint: loadAnew}
-	if code, _ := serverError(err); code == noTable {
+	if code, _ := serverError(err); code == noTable || code == noSchema {
 		s.What, s.Cause, s.Hint = "a DROP TABLE before the initial load", Dropped, endsHint(Dropped)
 	}
 	return s

@@ -176,7 +176,7 @@ func (c *committer) replace(ctx context.Context, m *member, rw *table.Rewrite) (
 	return l, notOffered{fmt.Errorf("%s: %w %d times while files were replaced", m.Lake, table.ErrMoved, rebaseTries)}
 }
 
-// notOffered is an error before anything was offered to the catalog.
+// notOffered is an error that ends nothing but what was asked for.
 type notOffered struct{ error }
 
 // Unwrap gives the error.

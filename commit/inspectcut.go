@@ -192,7 +192,8 @@ func (o *Inspection) readIntents(ctx context.Context, in Inspecting) []foundInte
 			continue
 		}
 		if err != nil {
-			o.fail("", fmt.Errorf("read the intent %s: %w", object.Name, err))
+			x.parse(nil)
+			o.fail(x.Table, fmt.Errorf("read the intent %s: %w", object.Name, err))
 		}
 		x.content = content
 		out = append(out, x)

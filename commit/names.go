@@ -12,8 +12,9 @@ import (
 
 // A table that has left because its name came to mean another table, or none, comes back where the
 // source has a table of that name. That is not stored: it is asked at each start, when the table
-// leaves, and whenever the log gives the name to a table. What the log says of names may be long past,
-// or be about a view, so what counts is what the source has.
+// leaves (but where it was dropped before its load), and whenever the log gives the name to a table.
+// What the log says of names may be long past, or be about a view, so what counts is what the source
+// has.
 
 // ask finds out whether the name of a table that has left means a table of the source, and has that
 // one loaded then. One that has left for another reason waits for a person.

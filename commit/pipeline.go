@@ -45,6 +45,10 @@ type Config struct {
 	// followed, where the pipeline would otherwise end.
 	Quarantine bool
 
+	// LeaveDropped has a table leave that is dropped before it is loaded, where the pipeline would
+	// otherwise end.
+	LeaveDropped bool
+
 	// Renew has a table be loaded anew that has left because its name came to mean none or another one,
 	// once the name means a table of the source.
 	Renew bool

@@ -94,3 +94,17 @@ func TestConnectionLostAtNewTable(t *testing.T) {
 	l.names = append(l.names, "b")
 	l.check()
 }
+
+// TestLeavesFor: of a table that cannot be loaded one setting decides, and of one that was dropped before
+// another.
+func TestLeavesFor(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		p := &Pipeline{cfg: Config{Quarantine: on, LeaveDropped: !on}}
+		if got := p.leavesFor(&capture.Stop{Cause: capture.Unsupported}); got != on {
+			t.Errorf("quarantine %v: it leaves: %v", on, got)
+		}
+		if got := p.leavesFor(fmt.Errorf("load: %w", &capture.Stop{Cause: capture.Dropped})); got == on {
+			t.Errorf("dropped, quarantine %v: it leaves: %v", on, got)
+		}
+	}
+}

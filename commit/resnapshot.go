@@ -15,7 +15,8 @@ import (
 // stays as it is, and in no cut, until one commit makes it what the branch has become. Where the
 // table stands is in the lake: it has left, or has such a branch, or neither.
 
-// ErrNotRenewed reports a table that is not loaded anew. It is as it was.
+// ErrNotRenewed reports a table that is not loaded anew. It is as it was, or has left because its name
+// means no table any more.
 var ErrNotRenewed = errors.New("the table is not loaded anew")
 
 // renewal asks that a table is loaded anew.
@@ -31,8 +32,9 @@ func (r renewal) answer(err error) {
 }
 
 // Resnapshot begins to load a table anew, whether it has left or not, in the shape that it has on
-// the source now. Readers see the rows of before until all of it is there. After an error the
-// table is as it was, unless the pipeline ends with one of its own.
+// the source now. Readers see the rows of before until all of it is there. One that
+// cannot be loaded leaves, and the status says why. After an error see ErrNotRenewed, unless the pipeline
+// ends with one of its own.
 func (p *Pipeline) Resnapshot(ctx context.Context, n table.Name) error {
 	r := renewal{n, make(chan error, 1)}
 	select {
@@ -107,7 +109,8 @@ func (l *loop) endRenewal(err error) {
 	l.stream.Hold(false)
 }
 
-// renew begins to load a table anew. An error that is notOffered says why it is not.
+// renew begins to load a table anew, or has it leave where it cannot be loaded. An error that is
+// notOffered leaves all as it was, or says that there is no such table any more.
 func (l *loop) renew(ctx context.Context, n table.Name) error {
 	old, err := l.renewable(n)
 	if err != nil {
@@ -150,7 +153,10 @@ func (l *loop) renew(ctx context.Context, n table.Name) error {
 		l.stream.Forget(m.name())
 		l.cuts.other = true
 		l.publish() // who asked looks at the status next
-		return notOffered{errors.New(m.left.Reason)}
+		if m.left.OfName() {
+			return notOffered{errors.New(m.left.Reason)}
+		}
+		return nil
 	}
 	return l.replace(old, m)
 }

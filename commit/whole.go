@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -72,7 +73,7 @@ func (p *Pipeline) loadWhole(ctx context.Context, m *member, c *counters) error 
 		}
 		return noDates, err
 	}, backoff.WithMaxTries(wholeTries), backoff.WithMaxElapsedTime(0))
-	if p.cfg.Quarantine && ofTable(err) {
+	if ofTable(err) && p.leavesFor(err) {
 		return p.leaveUnloaded(ctx, m, err)
 	}
 	if err != nil {
@@ -83,6 +84,15 @@ func (p *Pipeline) loadWhole(ctx context.Context, m *member, c *counters) error 
 	c.look(m)
 	p.cfg.Logger.Info("table loaded", "table", m.name().String(), "rows", m.load.rows, "position", m.position.String())
 	return nil
+}
+
+// leavesFor reports whether a table leaves that cannot be loaded, and the pipeline goes on.
+func (p *Pipeline) leavesFor(err error) bool {
+	var stop *capture.Stop
+	if errors.As(err, &stop) && stop.Cause == capture.Dropped {
+		return p.cfg.LeaveDropped
+	}
+	return p.cfg.Quarantine
 }
 
 // leaveUnloaded takes a member out of the pipeline that cannot be loaded.

@@ -210,7 +210,7 @@ func TestDroppedBeforeItsLoad(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		t.Run(fmt.Sprintf("anew %v", anew), func(t *testing.T) {
 			l := newLab(t, 1, "a", "log")
-			l.cfg.Quarantine, l.cfg.Renew = true, true
+			l.cfg.LeaveDropped, l.cfg.Renew = true, true
 			if anew {
 				l.append("log", 5)
 			} else {

@@ -147,9 +147,8 @@ func (w *world) close() error { return os.RemoveAll(w.dir) }
 
 // cutPlans are ways to cut the log into epochs.
 var cutPlans = []struct {
-	rows  int
-	bytes int64
-	age   time.Duration
+	rows, bytes int64
+	age         time.Duration
 }{
 	{rows: 6, bytes: 1 << 20, age: time.Millisecond},
 	{rows: 50, bytes: 1 << 20, age: time.Millisecond},
@@ -171,7 +170,7 @@ func (w *world) config(lane int) Config {
 			Catalog: n, Store: n, Pipeline: "p", Intents: "file:///lake" + intents, IndexDir: filepath.Join(w.dir, fmt.Sprint("index", lane)), Memory: w.mem, Now: time.Now,
 		},
 		Control:  Member{Lake: controlName, Location: w.cat.Location(controlName)},
-		Interval: cuts.age, MaxRows: cuts.rows, MaxBytes: cuts.bytes, LoadConnections: 1, ChunkRows: 3, MaxLag: time.Hour, CutSettle: time.Microsecond,
+		Interval: cuts.age, MaxRows: int(cuts.rows), MaxBytes: cuts.bytes, LoadConnections: 1, ChunkRows: 3, MaxLag: time.Hour, CutSettle: time.Microsecond,
 	}
 	for _, name := range w.names {
 		m := w.server.member(name)

@@ -133,26 +133,29 @@ func (p *pipeline) reachWhole() {
 	p.reach()
 }
 
-// TestKeylessDropped drops a table before it is loaded: that is told apart from what a person has to see to.
+// TestKeylessDropped drops a table before it is loaded, by itself and with its schema: that is told
+// apart from what a person has to see to.
 func TestKeylessDropped(t *testing.T) {
 	eachRelease(t, func(t *testing.T, s *server) {
-		schema := s.schema(t, "keydrop")
-		s.exec(t, "CREATE TABLE "+schema+".t (a INT)")
-		infos, err := capture.Tables(t.Context(), s.db, func(n capture.Name) bool { return n.Schema == schema }, func(capture.Name) capture.Wish { return capture.Wish{ByRow: true} })
-		if err != nil || len(infos) != 1 {
-			t.Fatal(infos, err)
-		}
-		s.exec(t, "DROP TABLE "+schema+".t")
-		at := s.executed(t)
-		r, err := capture.OpenReader(t.Context(), s.source("keydrop"), at.Flavor(), "", memory.DefaultAllocator)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		_, err = r.ReadWhole(t.Context(), capture.Capture{Table: &infos[0].Table}, at)
-		var stop *capture.Stop
-		if !errors.As(err, &stop) || stop.Cause != capture.Dropped {
-			t.Errorf("%v", err)
+		for _, drop := range []string{"DROP TABLE keydrop.t", "DROP DATABASE keydrop"} {
+			s.schema(t, "keydrop")
+			s.exec(t, "CREATE TABLE keydrop.t (a INT)")
+			infos, err := capture.Tables(t.Context(), s.db, func(n capture.Name) bool { return n.Schema == "keydrop" }, func(capture.Name) capture.Wish { return capture.Wish{ByRow: true} })
+			if err != nil || len(infos) != 1 {
+				t.Fatal(infos, err)
+			}
+			s.exec(t, drop)
+			at := s.executed(t)
+			r, err := capture.OpenReader(t.Context(), s.source("keydrop"), at.Flavor(), "", memory.DefaultAllocator)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.ReadWhole(t.Context(), capture.Capture{Table: &infos[0].Table}, at)
+			r.Close()
+			var stop *capture.Stop
+			if !errors.As(err, &stop) || stop.Cause != capture.Dropped {
+				t.Errorf("%s: %v", drop, err)
+			}
 		}
 	})
 }

@@ -13,6 +13,8 @@
 // says whether it was there meanwhile: it is unchanged only while its table is. A table of format
 // version 2 does not say when a row was last written: there that holds for every row.
 //
+// A table that is altered, leaves or begins to be loaded anew meanwhile is compared from the start.
+//
 // [Exactly] compares all tables at one position, where nothing moves: the daemon makes a cut at
 // the position of an open view. Every difference counts there, unless the source could not be
 // locked while the view was opened; then a key has to differ unchanged at two positions.

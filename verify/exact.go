@@ -185,6 +185,11 @@ func (e *exactly) at(t *take) error {
 	if !ok {
 		return fmt.Errorf("%s is not in the cut, or gone from the lake: the daemon does not replicate it", e.name)
 	}
+	if e.reader != nil {
+		if err := e.stays(l.head); err != nil {
+			return err
+		}
+	}
 	e.conn = t.conn
 	e.shown = func(context.Context) (lakeTable, error) { return l, nil }
 	e.result.Position, e.result.Snapshot = t.view.At.String(), l.snapshot
@@ -195,7 +200,7 @@ func (e *exactly) at(t *take) error {
 		}
 		return e.begin(l.head)
 	}
-	return e.stays(l.head)
+	return nil
 }
 
 // first compares all rows.
@@ -262,6 +267,10 @@ func (e *exactly) again(ctx context.Context, t *take) (passed int) {
 	return len(before) - len(now.unequal())
 }
 
+// fail notes that the table could not be compared any further. What differs for certain still does.
 func (e *exactly) fail(err error) {
-	e.result.Verdict, e.result.Reason, e.pending = Unknown, err.Error(), nil
+	e.result.Reason, e.pending = err.Error(), nil
+	if len(e.confirmed) == 0 {
+		e.result.Verdict = Unknown
+	}
 }

@@ -157,7 +157,11 @@ func compareTable(ctx context.Context, cfg Config, conn *sql.Conn, n table.Name)
 	err := errChanged
 	for start := 0; start < maxStarts && errors.Is(err, errChanged); start++ {
 		c.result = Result{Table: n.String(), Verdict: Unknown}
-		err = c.run(ctx)
+		if err = c.run(ctx); capture.Altered(err) { // ahead of the lake
+			if _, late := c.caughtUp(ctx); late == nil {
+				err = fmt.Errorf("%w: %w", errChanged, err)
+			}
+		}
 	}
 	if err != nil {
 		c.result.Verdict, c.result.Reason = Unknown, err.Error()

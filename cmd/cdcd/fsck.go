@@ -33,7 +33,7 @@ func (f *fsckCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	lake, err := openLake(ctx, cfg, false)
 	if err != nil {
-		return err
+		return inconclusive("check", err)
 	}
 	defer lake.Close()
 	names, err := f.tables(ctx, cfg, lake)
@@ -46,7 +46,7 @@ func (f *fsckCmd) Run(ctx context.Context, c console, flags *cli) error {
 		Progress: func(line string) { fmt.Fprintln(c.err, line) },
 	})
 	if err != nil {
-		return coded{exitLater, fmt.Errorf("could not check: %w", err)}
+		return inconclusive("check", err)
 	}
 	if f.JSON {
 		err = printJSON(c.out, fsckReport{fscked(report) == nil, report})

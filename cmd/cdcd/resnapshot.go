@@ -90,19 +90,26 @@ func (x *resnapshotCmd) all(ctx context.Context, c console, flags *cli) error {
 		return coded{exitLater, fmt.Errorf("%w: repeat the command", errRecovering)}
 	}
 	var names []string
+	var refused []error
 	for _, t := range report.Tables {
+		var err error
 		if t.State == stateDropped {
 			continue
 		}
-		names = append(names, t.Table)
-		if t.State == stateLoading { // by a request of before, maybe
+		if t.State == stateLoading && !t.Anew {
+			fmt.Fprintf(c.out, "%s is being loaded for the first time\n", t.Table)
 			continue
 		}
-		if err := begin(ctx, daemon, t.Table); err != nil {
-			return fmt.Errorf("%s: %w", t.Table, err)
+		if t.State != stateLoading { // else by a request of before
+			err = begin(ctx, daemon, t.Table)
 		}
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", t.Table, err))
+			continue
+		}
+		names = append(names, t.Table)
 	}
-	return x.begun(ctx, c, daemon, names)
+	return errors.Join(x.begun(ctx, c, daemon, names), errors.Join(refused...))
 }
 
 // startOver has all tables leave in the place of a daemon.
@@ -126,21 +133,30 @@ func startOver(ctx context.Context, cfg config.Config, c console) error {
 	})
 }
 
-// loadPoll is how often it is asked how far a load is.
-const loadPoll = 500 * time.Millisecond
+const (
+	// loadPoll is how often it is asked how far a load is.
+	loadPoll = 500 * time.Millisecond
+	// recoveryPatience is how long a daemon may recover meanwhile. One that stands by says no more.
+	recoveryPatience = 5 * time.Minute
+)
 
 // wait shows how far the load is, until it is published.
 func wait(ctx context.Context, c console, daemon client, name string) error {
 	bar := newProgressBar(c.err)
 	defer bar.finish()
-	for {
+	for known := time.Now(); ; {
 		var report statusReport
 		if err := askDaemon(ctx, daemon.socket, "/status", &report); err != nil {
 			return fmt.Errorf("%w; the load goes on when the daemon runs again", err)
 		}
+		if report.State != stateRecovering {
+			known = time.Now()
+		}
 		t := report.table(name)
 		switch {
+		case report.State == stateRecovering && time.Since(known) < recoveryPatience:
 		case report.State == stateRecovering:
+			return coded{exitLater, fmt.Errorf("%w; the load goes on when it has, or in the daemon that it stands by for", errRecovering)}
 		case t == nil:
 			return coded{exitLater, fmt.Errorf("%s is no table of this pipeline any more", name)}
 		case t.Quarantine != nil:

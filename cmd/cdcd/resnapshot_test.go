@@ -26,11 +26,14 @@ func TestResnapshotAll(t *testing.T) {
 		{
 			report: statusReport{State: stateLoading, Tables: []tableReport{
 				{Table: "s.a", State: stateStreaming},
-				{Table: "s.b", State: stateLoading},
+				{Table: "s.b", State: stateLoading, Anew: true},
+				{Table: "s.first", State: stateLoading},
 				{Table: "s.c", State: stateDropped},
+				{Table: "s.refused", State: stateStreaming},
 				{Table: "s.d", State: stateQuarantined},
 			}},
-			asked: []string{"s.a", "s.d"}, words: []string{"s.a is loaded anew", "s.b is loaded anew", "s.d is loaded anew"},
+			code: exitLater, asked: []string{"s.a", "s.refused", "s.d"},
+			words: []string{"s.a is loaded anew", "s.b is loaded anew", "s.first is being loaded for the first time", "s.d is loaded anew", "s.refused: the daemon refuses: no"},
 		},
 	} {
 		dir := t.TempDir()
@@ -44,7 +47,11 @@ func TestResnapshotAll(t *testing.T) {
 		mux.HandleFunc("/resnapshot", func(w http.ResponseWriter, r *http.Request) {
 			var req resnapshotRequest
 			_ = json.NewDecoder(r.Body).Decode(&req)
-			asked = append(asked, req.Table)
+			if asked = append(asked, req.Table); req.Table == "s.refused" {
+				w.WriteHeader(http.StatusConflict)
+				_ = json.NewEncoder(w).Encode(refusalReport{Error: "no"})
+				return
+			}
 			fmt.Fprint(w, "{}")
 		})
 		s := &http.Server{Handler: mux}

@@ -249,6 +249,7 @@ func (d *daemon) open(ctx context.Context, lake *lakehouse, report *capture.Repo
 		Pipeline: d.cfg.Pipeline, Members: members, Control: controlMember(d.cfg, lake), CutSettle: time.Second, Source: src, Logger: d.logger.With(componentKey, componentCommit),
 		Tables: tables, Interval: time.Duration(d.cfg.Commit.Interval), MaxRows: int(d.cfg.Commit.MaxRows), MaxBytes: int64(d.cfg.Commit.MaxBytes),
 		Quarantine: d.cfg.OnTableError == config.OnTableErrorQuarantine, Renew: d.cfg.OnTableReplaced == config.OnTableReplacedResnapshot,
+		LeaveDropped:    d.cfg.OnTableDropped != config.OnTableDroppedStop,
 		LoadConnections: d.cfg.Load.Connections, ChunkRows: int(d.cfg.Load.ChunkRows), LoadMaxRunning: d.cfg.Load.MaxThreadsRunning, MaxLag: maxLag(report.Retention), Until: end,
 		Touched: d.touched,
 	})

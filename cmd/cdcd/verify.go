@@ -37,7 +37,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	lake, err := openLake(ctx, cfg, false)
 	if err != nil {
-		return err
+		return inconclusive("compare", err)
 	}
 	defer lake.Close()
 	names, err := v.tables(ctx, cfg, lake)
@@ -51,7 +51,7 @@ func (v *verifyCmd) Run(ctx context.Context, c console, flags *cli) error {
 	}
 	results, exact, err := v.compare(ctx, what, exactDaemon{client{cfg.Control.Socket}})
 	if err != nil {
-		return coded{exitLater, fmt.Errorf("could not compare: %w", err)}
+		return inconclusive("compare", err)
 	}
 	if err := v.print(c.out, results, exact); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -122,7 +123,7 @@ func (s *Server) refuse(w http.ResponseWriter, code int, kind, message string) {
 // fail answers an error of our own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	level := slog.LevelError
-	if r.Context().Err() != nil { // the client went away: what it asked for was given up
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) { // the client went away
 		level = slog.LevelDebug
 	}
 	s.logger.Log(r.Context(), level, "catalog endpoint", "path", r.URL.Path, "err", err)
