@@ -190,9 +190,33 @@ func (l *loop) onOpening(o opening) error {
 	return nil
 }
 
-// adopt takes tables in that came into being: it creates their lake tables, captures them
-// from now on and has them loaded.
+// adopt takes in the tables that came into being. At the end they are left to the next start, which finds
+// them as well: the source may not be asked any more.
 func (l *loop) adopt(ctx context.Context) error {
+	err := error(nil)
+	if !l.ends() {
+		err = l.takeIn(ctx)
+	}
+	if l.ends() {
+		l.came = nil
+		return nil
+	}
+	return err
+}
+
+// ends reports that nothing more is to be read.
+func (l *loop) ends() bool {
+	select {
+	case <-l.stop: // nil where nobody can stop it
+		return true
+	default:
+		return l.draining
+	}
+}
+
+// takeIn creates the lake tables of tables that came into being, captures them from now on and has
+// them loaded.
+func (l *loop) takeIn(ctx context.Context) error {
 	names := l.came
 	if shown, err := l.shown(ctx); !shown || err != nil {
 		return err

@@ -67,11 +67,15 @@ func TestRefusalsAreOfTheNewest(t *testing.T) {
 type brokenSource struct {
 	*fakeServer
 	asked int
+	stop  chan struct{} // closed when it fails; nil: nothing is
 }
 
 // Member fails once.
 func (s *brokenSource) Member(ctx context.Context, n capture.Name) (Member, bool, error) {
 	if s.asked++; s.asked == 1 {
+		if s.stop != nil {
+			close(s.stop)
+		}
 		return Member{}, false, errBroken
 	}
 	return s.fakeServer.Member(ctx, n)
@@ -93,6 +97,28 @@ func TestConnectionLostAtNewTable(t *testing.T) {
 	l.mustRun()
 	l.names = append(l.names, "b")
 	l.check()
+}
+
+// TestStoppedAtNewTable stops a pipeline while it asks the source for a table that came into being, as
+// who stops it may close the connection. It ends well, and the next start has the table.
+func TestStoppedAtNewTable(t *testing.T) {
+	l := newLab(t, 6, "a")
+	l.churn(3)
+	l.mustRun()
+	l.server.tables["b"] = fakeTable("b")
+	l.server.add(change{"b", 1, value("x")})
+	l.server.created[len(l.server.log)] = []capture.Name{{Schema: "shop", Table: "b"}}
+	source := &brokenSource{fakeServer: l.server, stop: make(chan struct{})}
+	l.cfg.Source = source
+	if err := l.opened().Run(t.Context(), source.stop); err != nil || source.asked != 1 {
+		t.Fatalf("asked %d times: %v", source.asked, err)
+	}
+	l.names = append(l.names, "b")
+	l.mustRun()
+	l.churn(3)
+	l.mustRun()
+	l.check()
+	l.mem.AssertSize(t, 0)
 }
 
 // TestLeavesFor: of a table that cannot be loaded one setting decides, and of one that was dropped before

@@ -116,8 +116,8 @@ func TestStalledSink(t *testing.T) {
 			}
 			return nil
 		})
+		release() // before the daemon gives up
 		s.exec(t, "UPDATE stalled.t SET n = n + 1; DELETE FROM stalled.t WHERE id % 10 = 0")
-		release()
 		p.reach()
 		wantWords(t, p.daemon.output.String(), "stream interrupted, reconnecting")
 		if strings.Contains(p.daemon.output.String(), "server fell silent") {

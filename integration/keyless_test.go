@@ -306,7 +306,7 @@ func TestKeylessLock(t *testing.T) {
 		}
 	}
 	p.start()
-	eventually(t, 20*time.Second, "the daemon waits for the lock", func() error {
+	eventually(t, time.Minute, "the daemon waits for the lock", func() error {
 		if n := s.text(t, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'LOCK TABLES%'"); n == "0" {
 			return fmt.Errorf("it does not")
 		}

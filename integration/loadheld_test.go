@@ -74,7 +74,7 @@ func (p *pipeline) waiting() string {
 // awaitHeld waits until the load waits for the busy source.
 func (p *pipeline) awaitHeld() {
 	p.t.Helper()
-	eventually(p.t, 30*time.Second, "the load waits", func() error {
+	eventually(p.t, time.Minute, "the load waits", func() error {
 		if p.waiting() == "" {
 			return errors.New("it does not say so")
 		}
@@ -94,7 +94,7 @@ func TestHeldLoadAndPurgedLog(t *testing.T) {
 			s.schema(t, "held")
 			churnTables(t, s, "held", rows)
 			f := startForwarder(t, s.address)
-			f.change(func(f *forwarder) { f.pause = 50 * time.Millisecond }) // so it takes a while: the source is looked at once a second
+			f.change(func(f *forwarder) { f.pause = 100 * time.Millisecond }) // so it takes a while: the source is looked at once a second
 			p := newPipeline(t, s, "held.kv", settings{"source.address": f.address, "load.chunk_rows": 50, "load.connections": 2, "load.max_threads_running": limit})
 			p.start()
 			eventually(t, time.Minute, "a part is loaded", func() error {

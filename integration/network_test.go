@@ -21,6 +21,13 @@ func TestNetwork(t *testing.T) {
 	p.reach()
 	connected := func() int { return strings.Count(p.daemon.output.String(), "stream connected") }
 	c := startChurn(t, s, "network", 3000, 1)
+	eventually(t, time.Minute, "the source is asked no more", func() error { // only the log's connection is to be cut
+		st, err := p.status()
+		if err == nil && st.Cut == 0 {
+			err = fmt.Errorf("there is no cut yet")
+		}
+		return err
+	})
 	t.Run("cut in the middle of events", func(t *testing.T) {
 		const cuts = 8
 		for i := range int64(cuts) {

@@ -156,7 +156,7 @@ func TestFlushAtEnd(t *testing.T) {
 		p.start()
 		s.exec(t, "INSERT INTO flush.t VALUES (1), (2); DELETE FROM flush.t WHERE id = 1")
 		want := s.executed(t)
-		eventually(t, 20*time.Second, "the changes are collected", func() error {
+		eventually(t, time.Minute, "the changes are collected", func() error {
 			if out := p.must("status", "--json").out; !strings.Contains(out, `"rows": 3`) {
 				return fmt.Errorf("status: %s", out)
 			}

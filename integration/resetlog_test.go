@@ -107,6 +107,12 @@ func TestPurgedWitness(t *testing.T) {
 	s.purge(t)
 	p.start()
 	p.reach()
+	eventually(t, time.Minute, "the daemon connects", func() error {
+		if !strings.Contains(p.daemon.output.String(), "stream connected") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	for range 2 {
 		connected := strings.Count(p.daemon.output.String(), "stream connected")
 		eventually(t, time.Minute, "its connection is killed", func() error {

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cdcd/capture"
 )
 
 // TestVerifyFindsDifferences changes the source behind the log's back, in every way in which
@@ -103,6 +106,7 @@ func TestVerifyBesideAlter(t *testing.T) {
 	p.start()
 	p.reach()
 	conn, end, done := s.conn(t), make(chan struct{}), make(chan error, 1)
+	const poll, most = 100 * time.Millisecond, 2 * time.Second
 	go func() {
 		for {
 			for _, change := range []string{"ADD x INT NOT NULL DEFAULT 7 FIRST", "DROP x"} {
@@ -110,11 +114,14 @@ func TestVerifyBesideAlter(t *testing.T) {
 					done <- err
 					return
 				}
+				for began := time.Now(); time.Since(began) < most && !p.reached(s); { // so that the daemon is never far behind
+					time.Sleep(poll)
+				}
 				select {
 				case <-end:
 					done <- nil
 					return
-				case <-time.After(100 * time.Millisecond):
+				case <-time.After(poll):
 				}
 			}
 		}
@@ -130,6 +137,20 @@ func TestVerifyBesideAlter(t *testing.T) {
 	}
 	p.reach()
 	p.verify()
+}
+
+// reached reports whether the daemon says that it has all that the source has executed by now.
+func (p *pipeline) reached(s *server) bool {
+	want, err := capture.Executed(context.Background(), s.db, s.flavor)
+	if err != nil {
+		return false
+	}
+	st, err := p.status()
+	if err != nil {
+		return false
+	}
+	at, err := capture.ParsePosition(s.flavor, st.Committed)
+	return err == nil && at.Covers(want)
 }
 
 // startBlinking has rows of moving.blinking come and go, always with the same values, until the

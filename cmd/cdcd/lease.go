@@ -67,12 +67,16 @@ func ofOthers(ctx context.Context, lease *commit.Lease, lost error) error {
 // standbyPoll is how often a daemon that stands by looks at the lease.
 const standbyPoll = time.Second
 
+// takeOverTries bounds how often the lease is taken by force while its owner renews it at that moment.
+const takeOverTries = 5
+
 // takeLease takes the lease. A daemon that stands by waits until the owner is gone.
 func (d *daemon) takeLease(ctx context.Context, lease *commit.Lease) error {
-	for waiting := false; ; waiting = true {
+	for try, waiting := 1, false; ; try, waiting = try+1, true {
 		err := lease.Take(ctx, d.flags.TakeOver)
 		standsBy := d.flags.Standby && (errors.Is(err, commit.ErrLeased) || errors.Is(err, fileio.ErrBusy))
-		if !standsBy && !errors.Is(err, commit.ErrWatching) {
+		takesOver := d.flags.TakeOver && errors.Is(err, commit.ErrLeased) && try < takeOverTries
+		if !standsBy && !takesOver && !errors.Is(err, commit.ErrWatching) {
 			return err
 		}
 		if !waiting && d.flags.Standby {
