@@ -113,6 +113,9 @@ func (c client) send(ctx context.Context, method, path string, body []byte) (*ht
 		return nil, err
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, coded{exitLater, fmt.Errorf("the daemon at %s has not answered in time, and may still do what it was asked for: see cdcd status", c.socket)}
+	}
 	if err != nil {
 		return nil, coded{exitLater, fmt.Errorf("%w %s: %w", errNoDaemon, c.socket, err)}
 	}

@@ -8,10 +8,35 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"cdcd/commit"
 )
+
+// TestSlowDaemon tells a daemon that takes long from none.
+func TestSlowDaemon(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "ctl")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	var none struct{}
+	err = client{socket}.do(t.Context(), 50*time.Millisecond, http.MethodPost, "/", []byte("{}"), &none)
+	if exitCode(err) != exitLater || errors.Is(err, errNoDaemon) || !strings.Contains(err.Error(), "may still do") {
+		t.Errorf("%v", err)
+	}
+	if err := errors.Join(s.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+	if err = (client{socket}).do(t.Context(), time.Second, http.MethodPost, "/", []byte("{}"), &none); !errors.Is(err, errNoDaemon) {
+		t.Errorf("%v", err)
+	}
+}
 
 // TestRefusedCommands tells commands that were wrong from those that can be repeated.
 func TestRefusedCommands(t *testing.T) {
