@@ -190,7 +190,7 @@ func damageKeyless(t *testing.T, p *pipeline, s *server, schema string) {
 	s.exec(t, "INSERT INTO "+schema+".bag (n, big) VALUES (77, 'equal'), (77, 'equal'), (77, 'equal')")
 	p.reach()
 	conn := s.conn(t)
-	for _, statement := range []string{"SET SESSION sql_log_bin = 0", "DELETE FROM " + schema + ".bag WHERE n = 77 LIMIT 1"} {
+	for _, statement := range []string{"SET SESSION sql_log_bin = 0", "DELETE FROM " + schema + ".bag WHERE n = 77 AND big = 'equal' LIMIT 1"} {
 		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
