@@ -193,11 +193,11 @@ func (l *loop) onOpening(o opening) error {
 // adopt takes in the tables that came into being. At the end they are left to the next start, which finds
 // them as well: the source may not be asked any more.
 func (l *loop) adopt(ctx context.Context) error {
-	err := error(nil)
+	var err error
 	if !l.ends() {
 		err = l.takeIn(ctx)
 	}
-	if l.ends() {
+	if l.ends() { // by now, too
 		l.came = nil
 		return nil
 	}

@@ -187,12 +187,10 @@ func (s *lossyStore) Replace(ctx context.Context, name string, content []byte, o
 	return tag, err
 }
 
-// TestLeaseAnswerIsLost renews where the answer to the renewal before was lost: the lease is
-// still the owner's.
-func TestLeaseAnswerIsLost(t *testing.T) {
-	ctx := context.Background()
-	l := newLeaseLab(t)
-	store := &lossyStore{}
+// answerLost gives a lease that was taken, and of which the answer to the first renewal was lost.
+func (l *leaseLab) answerLost(t *testing.T) (*Lease, *lossyStore) {
+	t.Helper()
+	ctx, store := context.Background(), &lossyStore{}
 	owner := NewLease(store, l.dir, "p", "one", func() time.Time { return time.Unix(l.clock.Load(), 0) })
 	if err := owner.Take(ctx, false); err != nil {
 		t.Fatal(err)
@@ -201,6 +199,15 @@ func TestLeaseAnswerIsLost(t *testing.T) {
 	if err := owner.Renew(ctx); !errors.Is(err, errInjected) {
 		t.Fatal(err)
 	}
+	return owner, store
+}
+
+// TestLeaseAnswerIsLost renews where the answer to the renewal before was lost: the lease is
+// still the owner's.
+func TestLeaseAnswerIsLost(t *testing.T) {
+	ctx := context.Background()
+	l := newLeaseLab(t)
+	owner, store := l.answerLost(t)
 	if err := owner.Renew(ctx); err != nil {
 		t.Errorf("its own lease is not renewed: %v", err)
 	}
@@ -220,15 +227,7 @@ func TestLeaseAnswerIsLost(t *testing.T) {
 func TestLeaseIsReleasedBehindLostAnswer(t *testing.T) {
 	ctx := context.Background()
 	l := newLeaseLab(t)
-	store := &lossyStore{}
-	owner := NewLease(store, l.dir, "p", "one", func() time.Time { return time.Unix(l.clock.Load(), 0) })
-	if err := owner.Take(ctx, false); err != nil {
-		t.Fatal(err)
-	}
-	store.lose = true
-	if err := owner.Renew(ctx); !errors.Is(err, errInjected) {
-		t.Fatal(err)
-	}
+	owner, _ := l.answerLost(t)
 	if err := owner.Release(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -81,15 +81,22 @@ func (s *brokenSource) Member(ctx context.Context, n capture.Name) (Member, bool
 	return s.fakeServer.Member(ctx, n)
 }
 
-// TestConnectionLostAtNewTable loses the connection to the source when a table came into being: that
-// says nothing of the table. The next start has it.
-func TestConnectionLostAtNewTable(t *testing.T) {
+// newTableLab is a lab of a table a, in whose log the next thing is that a table b came into being.
+func newTableLab(t *testing.T) *lab {
+	t.Helper()
 	l := newLab(t, 6, "a")
 	l.churn(3)
 	l.mustRun()
 	l.server.tables["b"] = fakeTable("b")
 	l.server.add(change{"b", 1, value("x")})
 	l.server.created[len(l.server.log)] = []capture.Name{{Schema: "shop", Table: "b"}}
+	return l
+}
+
+// TestConnectionLostAtNewTable loses the connection to the source when a table came into being: that
+// says nothing of the table. The next start has it.
+func TestConnectionLostAtNewTable(t *testing.T) {
+	l := newTableLab(t)
 	l.cfg.Source = &brokenSource{fakeServer: l.server}
 	if err := l.run(t.Context()); !errors.Is(err, errBroken) {
 		t.Fatalf("got %v", err)
@@ -102,12 +109,7 @@ func TestConnectionLostAtNewTable(t *testing.T) {
 // TestStoppedAtNewTable stops a pipeline while it asks the source for a table that came into being, as
 // who stops it may close the connection. It ends well, and the next start has the table.
 func TestStoppedAtNewTable(t *testing.T) {
-	l := newLab(t, 6, "a")
-	l.churn(3)
-	l.mustRun()
-	l.server.tables["b"] = fakeTable("b")
-	l.server.add(change{"b", 1, value("x")})
-	l.server.created[len(l.server.log)] = []capture.Name{{Schema: "shop", Table: "b"}}
+	l := newTableLab(t)
 	source := &brokenSource{fakeServer: l.server, stop: make(chan struct{})}
 	l.cfg.Source = source
 	if err := l.opened().Run(t.Context(), source.stop); err != nil || source.asked != 1 {

@@ -19,7 +19,6 @@ func TestNetwork(t *testing.T) {
 	p := newPipeline(t, s, "network.*", settings{"source.address": f.address})
 	p.start()
 	p.reach()
-	connected := func() int { return strings.Count(p.daemon.output.String(), "stream connected") }
 	c := startChurn(t, s, "network", 3000, 1)
 	eventually(t, time.Minute, "the source is asked no more", func() error { // only the log's connection is to be cut
 		st, err := p.status()
@@ -31,10 +30,10 @@ func TestNetwork(t *testing.T) {
 	t.Run("cut in the middle of events", func(t *testing.T) {
 		const cuts = 8
 		for i := range int64(cuts) {
-			before := connected()
+			before := p.connected()
 			f.change(func(f *forwarder) { f.left, f.once = 20_000+3333*i, true }) // and so somewhere in a row
 			eventually(t, 30*time.Second, "the connection is cut and made anew", func() error {
-				if connected() == before {
+				if p.connected() == before {
 					return fmt.Errorf("%d connections so far", before)
 				}
 				return nil
@@ -51,7 +50,7 @@ func TestNetwork(t *testing.T) {
 	p.oracle("duckdb").equal(t, "network.kv", "network.pair")
 	c.resume()
 	t.Run("half open", func(t *testing.T) {
-		before := connected()
+		before := p.connected()
 		f.change(func(f *forwarder) { f.silent = true })
 		// Nobody closes these connections: only their silence tells.
 		eventually(t, time.Minute, "the silence is noticed", func() error {
@@ -62,7 +61,7 @@ func TestNetwork(t *testing.T) {
 		})
 		f.cut()
 		eventually(t, 30*time.Second, "it connects again", func() error {
-			if connected() == before {
+			if p.connected() == before {
 				return fmt.Errorf("not yet")
 			}
 			return nil

@@ -287,6 +287,11 @@ func (p *pipeline) reach() {
 	})
 }
 
+// connected is how often the daemon's stream has connected.
+func (p *pipeline) connected() int {
+	return strings.Count(p.daemon.output.String(), "stream connected")
+}
+
 // streams waits until all tables are loaded, however far behind the lake is.
 func (p *pipeline) streams() {
 	p.t.Helper()

@@ -108,13 +108,13 @@ func TestPurgedWitness(t *testing.T) {
 	p.start()
 	p.reach()
 	eventually(t, time.Minute, "the daemon connects", func() error {
-		if !strings.Contains(p.daemon.output.String(), "stream connected") {
+		if p.connected() == 0 {
 			return errors.New("not yet")
 		}
 		return nil
 	})
 	for range 2 {
-		connected := strings.Count(p.daemon.output.String(), "stream connected")
+		connected := p.connected()
 		eventually(t, time.Minute, "its connection is killed", func() error {
 			if killDumps(t, s) == 0 {
 				return errors.New("there is none yet")
@@ -122,7 +122,7 @@ func TestPurgedWitness(t *testing.T) {
 			return nil
 		})
 		eventually(t, time.Minute, "the daemon connects again", func() error {
-			if n := strings.Count(p.daemon.output.String(), "stream connected"); n <= connected {
+			if n := p.connected(); n <= connected {
 				return fmt.Errorf("connected %d times", n)
 			}
 			return nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,10 +23,9 @@ func TestReconnect(t *testing.T) {
 		p.start()
 		p.reach()
 		c := startChurn(t, s, "reconnect", 3000, uint64(time.Now().UnixNano()))
-		connected := func() int { return strings.Count(p.daemon.output.String(), "stream connected") }
 		for i := range 2 * cuts {
 			c.busyFor(t, 5)
-			before := connected()
+			before := p.connected()
 			if i < cuts { // whatever the daemon is about: it may be looking at the server's log, or waiting
 				killDumps(t, s)
 				time.Sleep(100 * time.Millisecond)
@@ -36,7 +34,7 @@ func TestReconnect(t *testing.T) {
 			const again = 2 * time.Second // what was killed may have been another's, or there was none yet
 			killed, last := 0, time.Time{}
 			eventually(t, time.Minute, "the stream is cut and connects again", func() error {
-				if connected() != before {
+				if p.connected() != before {
 					return nil
 				}
 				if time.Since(last) > again {

@@ -149,8 +149,7 @@ func (p *pipeline) reached(s *server) bool {
 	if err != nil {
 		return false
 	}
-	at, err := capture.ParsePosition(s.flavor, st.Committed)
-	return err == nil && at.Covers(want)
+	return covers(s, st, want) == nil
 }
 
 // startBlinking has rows of moving.blinking come and go, always with the same values, until the

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,11 +34,6 @@ func TestResnapshotAll(t *testing.T) {
 			words: []string{"s.a is loaded anew", "s.b is loaded anew", "s.first is being loaded for the first time", "s.d is loaded anew", "s.refused: the daemon refuses: no"},
 		},
 	} {
-		dir := t.TempDir()
-		l, err := net.Listen("unix", filepath.Join(dir, "ctl"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		var asked []string
 		mux := http.NewServeMux()
 		mux.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(c.report) })
@@ -54,11 +47,10 @@ func TestResnapshotAll(t *testing.T) {
 			}
 			fmt.Fprint(w, "{}")
 		})
-		s := &http.Server{Handler: mux}
-		served := make(chan error, 1)
-		go func() { served <- s.Serve(l) }()
+		socket, stop := startDaemon(t, mux)
+		dir := t.TempDir()
 		file := filepath.Join(dir, "cdcd.yaml")
-		text := fmt.Sprintf("pipeline: p\nsource: {address: \"127.0.0.1:1\", user: u, password: x, server_id: 7}\nwarehouse: {location: \"file://%[1]s/w\"}\ntables: [{include: \"s.*\"}]\nstate: %[1]s/s\ncontrol: {socket: %[1]s/ctl}\n", dir)
+		text := fmt.Sprintf("pipeline: p\nsource: {address: \"127.0.0.1:1\", user: u, password: x, server_id: 7}\nwarehouse: {location: \"file://%[1]s/w\"}\ntables: [{include: \"s.*\"}]\nstate: %[1]s/s\ncontrol: {socket: %[2]s}\n", dir, socket)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -72,8 +64,6 @@ func TestResnapshotAll(t *testing.T) {
 				t.Errorf("%s: no %q in %s%s", c.report.State, w, &out, &failed)
 			}
 		}
-		if err := errors.Join(s.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
+		stop()
 	}
 }
